@@ -1,0 +1,110 @@
+"""Graphs: what can be reached from some outputs, in topological order."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+from dlcompile.errors import InvalidModelError
+from dlcompile.graph.dim import Symbol, symbols_of
+from dlcompile.graph.tensor import Node, Tensor, provenance
+
+
+class Graph:
+    """Named inputs and outputs and the nodes between them. Immutable; a transform makes a new one.
+
+    inputs, outputs: tensors; `input_names`, `output_names` their names, unique among inputs and among outputs.
+    nodes: all nodes that an output depends on, each after the nodes it depends on.
+    """
+
+    def __init__(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], *,
+                 input_names: Sequence[str] | None = None, output_names: Sequence[str] | None = None):
+        self.name = name
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+        self.input_names = tuple(input_names or (t.name or f"input_{i}" for i, t in enumerate(self.inputs)))
+        self.output_names = tuple(output_names or (t.name or f"output_{i}" for i, t in enumerate(self.outputs)))
+        self.nodes: tuple[Node, ...] = topological_order(self.outputs)
+        self.constants: tuple[Tensor, ...] = tuple(dict.fromkeys(
+            t for t in (*(t for n in self.nodes for t in n.inputs), *self.outputs) if t.is_constant))
+
+    @property
+    def symbols(self) -> tuple[Symbol, ...]:
+        """The symbols of the inputs' shapes, in order of first appearance: the parameters of the model's shape."""
+        found: dict[Symbol, None] = {}
+        for tensor in self.inputs:
+            for dim in tensor.shape:
+                found.update(dict.fromkeys(sorted(symbols_of(dim), key=str)))
+        return tuple(found)
+
+    def users(self) -> dict[Tensor, list[Node]]:
+        """For each tensor the nodes that read it, once per use; tensors nobody reads are absent."""
+        table: dict[Tensor, list[Node]] = {}
+        for node in self.nodes:
+            for tensor in node.inputs:
+                table.setdefault(tensor, []).append(node)
+        return table
+
+    def __str__(self) -> str:
+        from dlcompile.graph.text import format_graph
+
+        return format_graph(self)
+
+    def rebuild(self, replace: Callable[[Node, tuple[Tensor, ...]], Sequence[Tensor] | None]) -> Graph:
+        """The graph with every node mapped by `replace(node, new_inputs)`, which returns the tensors to stand for the node's outputs, or
+        None to keep the node as it is. New nodes made inside carry the old node's provenance. Inputs keep their identity."""
+        new: dict[Tensor, Tensor] = {}
+        changed = False
+        for node in self.nodes:
+            inputs = tuple(new.get(t, t) for t in node.inputs)
+            with provenance(*node.origin):
+                outputs = replace(node, inputs)
+                if outputs is None:
+                    if inputs == node.inputs:
+                        continue
+                    outputs = remake(node, inputs)
+            changed = True
+            for old, tensor in zip(node.outputs, outputs, strict=True):
+                if old.name and not tensor.name and tensor.producer is not None:
+                    tensor.name = old.name
+                new[old] = tensor
+        if not changed:
+            return self
+        return self.with_outputs(tuple(new.get(t, t) for t in self.outputs))
+
+    def with_outputs(self, outputs: Sequence[Tensor]) -> Graph:
+        """The same inputs and names with other tensors as outputs."""
+        return Graph(self.name, self.inputs, outputs, input_names=self.input_names, output_names=self.output_names)
+
+
+def remake(node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The node's operator and attributes applied to other inputs, under the current provenance."""
+    from dlcompile.graph.tensor import apply
+
+    made = apply(node.op, *inputs, **node.attributes)
+    return made if isinstance(made, tuple) else (made,)
+
+
+def topological_order(outputs: Iterable[Tensor]) -> tuple[Node, ...]:
+    """The nodes that `outputs` depend on, inputs first (depth first, so that a value is made close to its use). InvalidModelError on a cycle."""
+    order: list[Node] = []
+    state: dict[Node, bool] = {}  # False while on the stack, True when done
+    for output in outputs:
+        stack: list[tuple[Node, bool]] = [(output.producer, False)] if output.producer else []
+        while stack:
+            node, leaving = stack.pop()
+            if leaving:
+                state[node] = True
+                order.append(node)
+                continue
+            if node in state:
+                continue
+            state[node] = False
+            stack.append((node, True))
+            for tensor in reversed(node.inputs):
+                producer = tensor.producer
+                if producer is None or state.get(producer):
+                    continue
+                if producer in state:
+                    raise InvalidModelError(f"the graph has a cycle through {producer!r}")
+                stack.append((producer, False))
+    return tuple(order)
+

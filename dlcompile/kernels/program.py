@@ -1,0 +1,145 @@
+"""A `Program`: what scheduling hands to code generation. Everything the library must hold, nothing of how C spells it.
+
+A program is a list of calls of kernels over one arena. Sizes and offsets are bytes, as ints or `Dim`s over the model's symbols.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Union
+
+import numpy as np
+
+from dlcompile.graph import DimLike, TensorType
+
+ALIGNMENT = 64  # bytes: a cache line, and the widest vector
+
+
+@dataclass(frozen=True)
+class Port:
+    """An input or output of the model: the model's own name for it, and its type."""
+
+    name: str
+    type: TensorType
+
+
+@dataclass(frozen=True)
+class InputArgument:
+    """A kernel argument: the caller's array for input `index`."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class OutputArgument:
+    """A kernel argument: the caller's array for output `index`."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class ConstantArgument:
+    """A kernel argument: the address of constant `index` in the weights."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class BufferArgument:
+    """A kernel argument: the address of arena buffer `index`."""
+
+    index: int
+
+
+@dataclass(frozen=True)
+class DimArgument:
+    """A kernel argument: an int64_t, the value of a dimension."""
+
+    value: DimLike
+
+
+Argument = Union[InputArgument, OutputArgument, ConstantArgument, BufferArgument, DimArgument]
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A piece of the arena: `nbytes` needed from call `first` to call `last` (both inclusive, indices into `Program.calls`)."""
+
+    nbytes: DimLike
+    first: int
+    last: int
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A C function `static`-quality text: `signature` lists (C type, parameter name) after the leading `dlc_team *team`.
+
+    `body` is the text between the function's braces, already indented by four spaces; `headers` are the csrc headers it needs.
+    """
+
+    name: str  # a C identifier without the model's prefix
+    parameters: tuple[tuple[str, str], ...]
+    body: str
+    headers: tuple[str, ...] = ()
+    weight: float = 1.0  # how long the C compiler is expected to take over it, for balancing translation units
+
+
+@dataclass(frozen=True)
+class Call:
+    """A kernel applied to arguments.
+
+    parallel:  all threads of the team enter it and split its work; otherwise only thread 0 does.
+    barrier:   the team waits for everybody before this call (it reads what an earlier call wrote).
+    scratch:   bytes of private scratch a thread needs in it (`team->scratch`).
+    origin:    names of the model's own nodes computed here.
+    flops, bytes: work of one call, for profiles and cost.
+    """
+
+    kernel: Kernel
+    arguments: tuple[Argument, ...]
+    parallel: bool = True
+    barrier: bool = True
+    scratch: DimLike = 0
+    origin: tuple[str, ...] = ()
+    flops: DimLike = 0
+    bytes: DimLike = 0
+    form: str = "map"
+    operators: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """Two dimensions the model needs to be equal; checked before a run writes anything. `origin` names the model's node."""
+
+    left: DimLike
+    right: DimLike
+    origin: str
+
+
+@dataclass(frozen=True)
+class Program:
+    """A whole model, scheduled. `symbols` are the names of its symbolic dimensions, in order of first appearance in the inputs."""
+
+    name: str
+    symbols: tuple[str, ...]
+    inputs: tuple[Port, ...]
+    outputs: tuple[Port, ...]
+    constants: tuple[np.ndarray, ...]  # C-contiguous; each is placed at the next multiple of ALIGNMENT
+    buffers: tuple[Buffer, ...]
+    calls: tuple[Call, ...]
+    constraints: tuple[Constraint, ...] = ()
+    threads: int | None = None  # most threads that can pay for this program (1 for a tiny one); None: as many as there are
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def constant_offsets(self) -> tuple[int, ...]:
+        """Byte offset of each constant in the weights."""
+        offsets, end = [], 0
+        for array in self.constants:
+            end = -(-end // ALIGNMENT) * ALIGNMENT
+            offsets.append(end)
+            end += array.nbytes
+        return tuple(offsets)
+
+    @property
+    def constant_bytes(self) -> int:
+        return self.constant_offsets[-1] + self.constants[-1].nbytes if self.constants else 0
