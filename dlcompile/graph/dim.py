@@ -299,7 +299,23 @@ def _make(terms: Mapping[Monomial, int]) -> DimLike:
         return 0
     if len(kept) == 1 and () in kept:
         return kept[()]
-    return Dim(kept)
+    return _recombine(kept)
+
+
+def _recombine(terms: dict[Monomial, int]) -> DimLike:
+    """c*b*(x//b) + c*(x%b) → c*x: what taking an index apart and putting it together again leaves behind."""
+    for monomial, coefficient in terms.items():
+        for atom in monomial:
+            if not (isinstance(atom, Operation) and atom.name == "mod"):
+                continue
+            others = list(monomial)
+            others.remove(atom)
+            scale = Dim({tuple(others): coefficient}) if others else coefficient
+            partner = _terms(scale * (atom.right * floordiv(atom.left, atom.right)))
+            if all(terms.get(m, 0) * c > 0 and abs(terms[m]) >= abs(c) for m, c in partner.items()):
+                rest = {m: c - partner.get(m, 0) for m, c in terms.items() if m != monomial}
+                return _make(rest) + scale * atom.left
+    return Dim(terms)
 
 
 def _grouped(dim: DimLike) -> str:
