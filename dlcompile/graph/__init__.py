@@ -4,15 +4,16 @@ from dlcompile.graph.dim import (Dim, DimLike, Symbol, at_least, ceildiv, defini
 from dlcompile.graph.dtypes import DTYPES, DTypeRow, as_dtype, dtype_name, is_float, is_integer
 from dlcompile.graph.graph import Graph, remake, topological_order
 from dlcompile.graph.operator import OPERATORS, Operator, Undecided, broadcast_shapes, register, unify
-from dlcompile.graph.tensor import (Node, Shape, Tensor, TensorType, apply, current_origin, known_dims, make_constant, make_input,
-                                    provenance)
+from dlcompile.graph.tensor import (Node, Shape, Tensor, TensorType, absorb, apply, current_origin, known_dims, make_constant,
+                                    make_input, provenance)
 from dlcompile.graph.text import format_graph
 from dlcompile.graph.verify import verify
 
 __all__ = [
-    "DTYPES", "DTypeRow", "Dim", "DimLike", "Graph", "Node", "OPERATORS", "Operator", "Shape", "Symbol", "Tensor", "TensorType",
-    "Undecided", "apply", "as_dtype", "at_least", "broadcast_shapes", "ceildiv", "current_origin", "definitely_different", "dim_max",
-    "dim_min", "dtype_name", "evaluate", "floordiv", "format_graph", "is_float", "is_integer", "known_dims", "make_constant",
-    "make_input", "mod", "parse_dim", "product", "provenance", "register", "remake", "substitute", "symbol", "symbols_of",
-    "topological_order", "unify", "verify",
+    "DTYPES", "DTypeRow", "Dim", "DimLike", "Graph", "Node", "OPERATORS", "Operator", "Shape", "Symbol", "Tensor",
+    "TensorType", "Undecided", "absorb", "apply", "as_dtype", "at_least", "broadcast_shapes", "ceildiv",
+    "current_origin", "definitely_different", "dim_max", "dim_min", "dtype_name", "evaluate", "floordiv",
+    "format_graph", "is_float", "is_integer", "known_dims", "make_constant", "make_input", "mod", "parse_dim",
+    "product", "provenance", "register", "remake", "substitute", "symbol", "symbols_of", "topological_order", "unify",
+    "verify",
 ]

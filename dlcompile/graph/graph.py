@@ -4,8 +4,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from dlcompile.errors import InvalidModelError
-from dlcompile.graph.dim import Symbol, symbols_of
+from dlcompile.graph.dim import DimLike, Symbol, symbols_of
 from dlcompile.graph.tensor import Node, Tensor, provenance
+
+Constraint = tuple[DimLike, DimLike, tuple[str, ...]]
 
 
 class Graph:
@@ -13,10 +15,12 @@ class Graph:
 
     inputs, outputs: tensors; `input_names`, `output_names` their names, unique among inputs and among outputs.
     nodes: all nodes that an output depends on, each after the nodes it depends on.
+    constraints: (left, right, origin) for each pair of dimensions that a type rule took as equal without seeing it. Those of the
+    nodes, and those handed on from the graph this one was made of: a transform may drop a node, not what the model relied on.
     """
 
-    def __init__(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], *,
-                 input_names: Sequence[str] | None = None, output_names: Sequence[str] | None = None):
+    def __init__(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], *, input_names: Sequence[str] | None = None,
+                 output_names: Sequence[str] | None = None, constraints: Sequence[Constraint] = ()):
         self.name = name
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
@@ -25,6 +29,8 @@ class Graph:
         self.nodes: tuple[Node, ...] = topological_order(self.outputs)
         self.constants: tuple[Tensor, ...] = tuple(dict.fromkeys(
             t for t in (*(t for n in self.nodes for t in n.inputs), *self.outputs) if t.is_constant))
+        own = ((left, right, node.origin) for node in self.nodes for left, right in node.constraints)
+        self.constraints: tuple[Constraint, ...] = tuple({(c[0], c[1]): c for c in (*own, *constraints)}.values())
 
     @property
     def symbols(self) -> tuple[Symbol, ...]:
@@ -71,8 +77,9 @@ class Graph:
         return self.with_outputs(tuple(new.get(t, t) for t in self.outputs))
 
     def with_outputs(self, outputs: Sequence[Tensor]) -> Graph:
-        """The same inputs and names with other tensors as outputs."""
-        return Graph(self.name, self.inputs, outputs, input_names=self.input_names, output_names=self.output_names)
+        """The same inputs, names and constraints with other tensors as outputs."""
+        return Graph(self.name, self.inputs, outputs, input_names=self.input_names, output_names=self.output_names,
+                     constraints=self.constraints)
 
 
 def remake(node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -130,6 +130,11 @@ def provenance(*names: str) -> Iterator[None]:
         _origin.reset(token)
 
 
+def absorb(node: Node) -> None:
+    """From here to the end of the innermost `provenance`, nodes also come from what `node` comes from: it is being merged into them."""
+    _origin.set(tuple(dict.fromkeys((*_origin.get(), *node.origin))))
+
+
 def current_origin() -> tuple[str, ...]:
     """The names `provenance` has set."""
     return _origin.get()
