@@ -10,6 +10,7 @@ from typing import Union
 import numpy as np
 
 from dlcompile.graph import DimLike, TensorType
+from dlcompile.kernels.ir import KernelFunction
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -71,16 +72,17 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Kernel:
-    """A C function `static`-quality text: `signature` lists (C type, parameter name) after the leading `dlc_team *team`.
+    """A kernel under a name: its Kernel IR, or the text of one that is written by hand.
 
-    `body` is the text between the function's braces, already indented by four spaces; `headers` are the csrc headers it needs.
+    Text is `body`, what stands between the function's braces, indented by four spaces, with `parameters` as (C type, name) after the leading
+    `dlc_team *team`, and the csrc `headers` it needs. `weight` says how long the C compiler is expected to take over it.
     """
 
     name: str  # a C identifier without the model's prefix
     parameters: tuple[tuple[str, str], ...]
-    body: str
+    body: KernelFunction | str
     headers: tuple[str, ...] = ()
-    weight: float = 1.0  # how long the C compiler is expected to take over it, for balancing translation units
+    weight: float = 1.0
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,144 @@
+"""C text of index arithmetic and scalar expressions."""
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dlcompile.graph import DTYPES, Dim, DimLike, at_least, is_float
+from dlcompile.graph.dim import Operation, Symbol
+from dlcompile.kernels.ir import Apply, Expression, Index, Load, Local, Number
+
+SUM, PRODUCT, UNARY, ATOM = 1, 2, 3, 4  # how tightly a text binds; also the comparisons and ?: below
+COMPARE, AND, CHOICE = 0.5, 0.25, 0.1
+
+
+def c_dim(dim: DimLike, binding: float = 0) -> str:
+    """An index expression as C, of type int64_t; in parentheses where it binds less tightly than `binding`."""
+    if not isinstance(dim, Dim):
+        text = f"INT64_C({dim})" if abs(dim) > 2**31 - 1 else str(dim)
+        return f"({text})" if dim < 0 and binding > SUM else text
+    terms = sorted(dim.terms.items(), key=lambda t: t[1] < 0)  # something positive first: no leading minus
+    text = ""
+    for monomial, coefficient in terms:
+        factors = [_c_atom(atom) for atom in monomial]
+        if abs(coefficient) != 1 or not factors:
+            factors.append(c_dim(abs(coefficient)))
+        product = " * ".join(factors)
+        text += (" - " if coefficient < 0 else " + ") + product if text else ("-" if coefficient < 0 else "") + product
+    single = len(terms) == 1
+    level = SUM if not single else (ATOM if _is_name(dim) else PRODUCT)
+    return f"({text})" if level < binding else text
+
+
+def _is_name(dim: Dim) -> bool:
+    ((monomial, coefficient),) = dim.terms.items()
+    return coefficient == 1 and len(monomial) == 1 and (isinstance(monomial[0], Symbol) or monomial[0].name in ("max", "min"))
+
+
+def _c_atom(atom: Symbol | Operation) -> str:
+    if isinstance(atom, Symbol):
+        return atom.name
+    left, right = atom.left, atom.right
+    if atom.name in ("max", "min"):
+        return f"dlc_{atom.name}({c_dim(left)}, {c_dim(right)})"
+    if at_least(left, 0) and at_least(right, 1):
+        return f"({c_dim(left, PRODUCT)} {'/' if atom.name == 'floordiv' else '%'} {c_dim(right, UNARY)})"
+    return f"dlc_{'floordiv' if atom.name == 'floordiv' else 'floormod'}({c_dim(left)}, {c_dim(right)})"
+
+
+def c_number(value, dtype: np.dtype) -> str:
+    """A literal of the type that `dtype` is computed in."""
+    if is_float(dtype):
+        value = float(value)
+        suffix = "" if DTYPES[dtype].c_compute == "double" else "f"
+        if math.isnan(value):
+            return "NAN" if suffix else "(double)NAN"
+        if math.isinf(value):
+            text = "INFINITY" if suffix else "(double)INFINITY"
+            return text if value > 0 else f"-{text}"
+        rounded = np.float32(value) if suffix else value
+        text = str(rounded) if suffix else repr(value)
+        return (text if any(c in text for c in ".en") else text + ".0") + suffix
+    if dtype == np.bool_:
+        return "1" if value else "0"
+    if dtype.kind == "u":
+        return f"UINT64_C({int(value)})" if dtype.itemsize == 8 else f"{int(value)}u"
+    if value == np.iinfo(np.int64).min:
+        return "INT64_MIN"
+    return f"INT64_C({int(value)})" if abs(int(value)) > 2**31 - 1 else str(int(value))
+
+
+# -- scalar operators -------------------------------------------------------------------------------------------------------
+INFIX_FLOAT = {"add": ("+", SUM), "sub": ("-", SUM), "mul": ("*", PRODUCT), "div": ("/", PRODUCT)}
+INFIX_COMPARE = {"eq": "==", "ne": "!=", "lt": "<", "le": "<=", "gt": ">", "ge": ">="}
+INFIX_BITS = {"and": "&", "or": "|", "xor": "^"}
+
+
+def c_expression(expression: Expression, binding: float = 0) -> str:
+    """A scalar expression as C, in the type its dtype is computed in."""
+    match expression:
+        case Number(value, dtype):
+            text = c_number(value, dtype)
+            return f"({text})" if text.startswith("-") and binding >= UNARY else text
+        case Index(value, dtype):
+            return c_dim(value, binding) if dtype == np.int64 else f"({DTYPES[dtype].c_compute})({c_dim(value)})"
+        case Local(name):
+            return name
+        case Load(buffer, index, dtype):
+            text = f"{buffer}[{c_dim(index)}]"
+            row = DTYPES[dtype]
+            return f"dlc_{row.suffix}_to_f32({text})" if row.suffix in ("f16", "bf16") else text
+        case Apply():
+            return _c_apply(expression, binding)
+    raise TypeError(f"not an expression: {expression!r}")
+
+
+def _c_apply(expression: Apply, binding: float) -> str:
+    op, arguments, dtype = expression.op, expression.arguments, expression.dtype
+    operand = arguments[0].dtype
+    if op == "select":
+        condition, chosen, other = arguments
+        return _wrap(f"{c_expression(condition, AND)} ? {c_expression(chosen, AND)} : {c_expression(other, CHOICE)}", CHOICE, binding)
+    if op in INFIX_COMPARE:
+        return _wrap(f"{c_expression(arguments[0], SUM)} {INFIX_COMPARE[op]} {c_expression(arguments[1], SUM)}", COMPARE, binding)
+    if op == "cast":
+        return _c_cast(arguments[0], dtype, binding)
+    if op == "not":
+        return f"!{c_expression(arguments[0], ATOM)}" if operand == np.bool_ else f"({DTYPES[dtype].c_compute})~{c_expression(arguments[0], ATOM)}"
+    if op in INFIX_BITS:
+        left, right = (c_expression(a, ATOM) for a in arguments)
+        return _wrap(f"{left} {INFIX_BITS[op]} {right}", AND, binding)
+    if is_float(dtype) and is_float(operand):
+        if op in INFIX_FLOAT:
+            sign, level = INFIX_FLOAT[op]
+            return _wrap(f"{c_expression(arguments[0], level)} {sign} {c_expression(arguments[1], level + 0.5)}", level, binding)
+        if op == "neg":
+            return _wrap(f"-{c_expression(arguments[0], UNARY)}", UNARY, binding)
+    suffix = DTYPES[operand].suffix
+    suffix = "f32" if suffix in ("f16", "bf16") else suffix
+    return f"dlc_{op}_{suffix}({', '.join(c_expression(a) for a in arguments)})"
+
+
+def _c_cast(argument: Expression, dtype: np.dtype, binding: float) -> str:
+    source, target = DTYPES[argument.dtype], DTYPES[dtype]
+    if dtype == np.bool_:
+        return _wrap(f"{c_expression(argument, SUM)} != 0", COMPARE, binding)
+    if is_float(argument.dtype) and not is_float(dtype):
+        return f"dlc_cast_{'f64' if source.suffix == 'f64' else 'f32'}_{target.suffix}({c_expression(argument)})"
+    if source.c_compute == target.c_compute:
+        if target.suffix in ("f16", "bf16") and source.suffix != target.suffix:  # the rounding of the narrow type is meant
+            return f"dlc_{target.suffix}_to_f32(dlc_f32_to_{target.suffix}({c_expression(argument)}))"
+        return c_expression(argument, binding)
+    return _wrap(f"({target.c_compute}){c_expression(argument, UNARY)}", UNARY, binding)
+
+
+def _wrap(text: str, level: float, binding: float) -> str:
+    return f"({text})" if level < binding or (level == binding == CHOICE) else text
+
+
+def c_stored(expression: Expression, dtype: np.dtype) -> str:
+    """An expression as it is stored in an array of the type."""
+    row = DTYPES[dtype]
+    text = c_expression(expression)
+    return f"dlc_f32_to_{row.suffix}({text})" if row.suffix in ("f16", "bf16") else text

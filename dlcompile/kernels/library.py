@@ -1,0 +1,21 @@
+"""The library forms: operators that a function of csrc/ computes whole, given pointers, strides and sizes."""
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from dlcompile.graph import Node, Tensor
+from dlcompile.kernels.access import Storage
+from dlcompile.kernels.group import Context, Group, Lowered
+
+FORMS: dict[str, Callable[[Group, Context], Lowered]] = {}
+"""operator → how its kernel is made"""
+
+OPERANDS: dict[str, Callable[[Node, Callable[[Tensor], Storage | None]], set[Tensor]]] = {}
+"""operator → the operands that have to be copied before its kernel can read them"""
+
+
+def operands_to_copy(node: Node, stored: Callable[[Tensor], Storage | None]) -> set[Tensor]:
+    """The operands of `node` that do not lie as its kernel needs them: by default, all that are not stored."""
+    if node.op in OPERANDS:
+        return OPERANDS[node.op](node, stored)
+    return {t for t in node.inputs if stored(t) is None}

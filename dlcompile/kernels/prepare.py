@@ -1,0 +1,99 @@
+"""What a graph needs before it can be cut into kernels. Graph → graph, and still the same model:
+
+    float16 → float32        16-bit floats are storage; arithmetic is done in float32 (rounded where the model's own inputs and outputs are)
+    conv(x, pad) → conv(pad(x))      padding is explicit, so that it can be written in place
+    channels_first → channels_last   for convolutions that no transform has moved
+    output that is no value of its own → copy     inputs, constants and repeated outputs get a kernel that writes them
+"""
+from __future__ import annotations
+
+import numpy as np
+
+from dlcompile import ops
+from dlcompile.graph import Graph, Node, Tensor, apply, is_float, make_constant, provenance
+
+FLOAT32 = np.dtype(np.float32)
+
+
+def prepare(graph: Graph) -> Graph:
+    """The graph in the form the scheduler takes."""
+    graph = compute_in_float32(graph)
+    graph = graph.rebuild(_convolution)
+    return own_outputs(graph)
+
+
+def _is_half(dtype: np.dtype) -> bool:
+    return is_float(dtype) and dtype.itemsize == 2
+
+
+def compute_in_float32(graph: Graph) -> Graph:
+    """float16 and bfloat16 values become float32 ones between the model's inputs and outputs."""
+    if not any(_is_half(t.dtype) for n in graph.nodes for t in (*n.inputs, *n.outputs)):
+        return graph
+    wide: dict[Tensor, Tensor] = {}
+
+    def widened(tensor: Tensor) -> Tensor:
+        if tensor not in wide:
+            if not _is_half(tensor.dtype):
+                wide[tensor] = tensor
+            elif tensor.is_constant:
+                wide[tensor] = make_constant(tensor.value.astype(np.float32))
+            else:
+                wide[tensor] = apply("cast", tensor, dtype=FLOAT32)
+        return wide[tensor]
+
+    for node in graph.nodes:
+        with provenance(*node.origin):
+            attributes = {k: FLOAT32 if isinstance(v, np.dtype) and _is_half(v) else v for k, v in node.attributes.items()}
+            inputs = [widened(t) for t in node.inputs]
+            if node.op == "cast" and attributes["dtype"] == inputs[0].dtype:
+                made = (inputs[0],)
+            else:
+                made = apply(node.op, *inputs, **attributes)
+                made = made if isinstance(made, tuple) else (made,)
+            wide.update(zip(node.outputs, made, strict=True))
+    outputs = [widened(t) if t.producer is not None else t for t in graph.outputs]
+    narrowed = [new if new.dtype == old.dtype else apply("cast", new, dtype=old.dtype) for old, new in zip(graph.outputs, outputs)]
+    return graph.with_outputs(narrowed)
+
+
+def _convolution(node: Node, inputs: tuple[Tensor, ...]):
+    """conv(x; padding) → conv(pad(x)), and channels_first → transpose, channels_last, transpose."""
+    if node.op != "conv_general":
+        return None
+    x, w = inputs
+    attributes = dict(node.attributes)
+    if attributes["layout"] == "channels_first":
+        spatial = list(range(2, x.rank))
+        attributes["layout"] = "channels_last"
+        last = ops.transpose(x, (0, *spatial, 1))
+        kernel = ops.transpose(w, (*spatial, 1, 0)) if not w.is_constant else make_constant(
+            np.ascontiguousarray(w.value.transpose(*spatial, 1, 0)))
+        y = _explicit(last, kernel, attributes)
+        return (ops.transpose(y, (0, x.rank - 1, *range(1, x.rank - 1))),)
+    return (_explicit(x, w, attributes),)
+
+
+def _explicit(x: Tensor, w: Tensor, attributes: dict) -> Tensor:
+    padding = attributes["padding"]
+    if all(p == (0, 0) for p in padding) or any(d != 1 for d in attributes["lhs_dilation"]):
+        return apply("conv_general", x, w, **attributes)
+    zero = make_constant(np.zeros((), x.dtype))
+    low = (0, *(p[0] for p in padding), 0)
+    high = (0, *(p[1] for p in padding), 0)
+    attributes["padding"] = tuple((0, 0) for _ in padding)
+    return apply("conv_general", apply("pad", x, zero, low=low, high=high), w, **attributes)
+
+
+def own_outputs(graph: Graph) -> Graph:
+    """Every output is computed by a node, and no two are the same value."""
+    seen: set[Tensor] = set()
+    outputs = []
+    for tensor in graph.outputs:
+        if tensor.producer is None or tensor in seen:
+            tensor = apply("reshape", tensor, shape=tensor.shape)
+        seen.add(tensor)
+        outputs.append(tensor)
+    return graph.with_outputs(outputs)
+
+
