@@ -11,11 +11,14 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
 
-from dlcompile.graph import Graph, Node, Tensor, absorb, provenance, remake
+from dlcompile.graph import OPERATORS, Graph, Node, Tensor, absorb, provenance, remake
 
 Answer = Tensor | Sequence[Tensor] | None
 Rule = Callable[[Node], Answer]
 Table = Sequence[tuple[str | tuple[str, ...], Rule]]
+
+ANY = "*"                       # a table's row for every operator
+ELEMENTWISE = "*elementwise"    # … for every operator of a family
 
 PASSES = 100  # far more than any model needs; a table that is still changing the graph then goes round in circles
 
@@ -51,10 +54,12 @@ def uses(tensor: Tensor) -> int:
 
 
 def _by_operator(tables: Sequence[Table]) -> dict[str, list[Rule]]:
-    found: dict[str, list[Rule]] = {}
+    found: dict[str, list[Rule]] = {name: [] for name in OPERATORS}
     for ops, rule in (row for table in tables for row in table):
         for op in (ops,) if isinstance(ops, str) else ops:
-            found.setdefault(op, []).append(rule)
+            for name, operator in OPERATORS.items():
+                if op in (name, ANY, ANY + operator.family):
+                    found[name].append(rule)
     return found
 
 
@@ -98,7 +103,7 @@ def _apply_rules(node: Node, rules: dict[str, list[Rule]], fired: list[str]) -> 
 
 
 def _first_answer(node: Node, rules: dict[str, list[Rule]], fired: list[str]) -> tuple[Tensor, ...] | None:
-    for rule in rules.get(node.op, ()):
+    for rule in rules[node.op]:
         with provenance(*node.origin):
             answer = rule(node)
         if answer is None:

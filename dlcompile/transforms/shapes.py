@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dlcompile.graph import DimLike, Shape, Tensor, at_least
+from dlcompile.graph import DimLike, Shape, Tensor, floordiv
 
 
 # -- constants --------------------------------------------------------------------------------------------------------------
@@ -85,8 +85,8 @@ def factor_reshape(old: Shape, new: Shape) -> Groups | None:
         a: DimLike = 1
         b: DimLike = 1
         while not left or not right or a != b:
-            grow_left = not left or (right and a != b and at_least(b, a))
-            if not grow_left and right and not at_least(a, b):
+            grow_left = not left or (bool(right) and _is_multiple(b, a))
+            if not grow_left and right and not _is_multiple(a, b):
                 return None
             axes, shape, position = (left, old, i) if grow_left else (right, new, j)
             if position >= len(shape):
@@ -98,3 +98,10 @@ def factor_reshape(old: Shape, new: Shape) -> Groups | None:
                 b, j = b * shape[j], j + 1
         groups.append((tuple(left), tuple(right)))
     return groups
+
+
+def _is_multiple(larger: DimLike, smaller: DimLike) -> bool:
+    """Can factors be multiplied to `smaller` until it is `larger`? (For integers: is it not larger already?)"""
+    if isinstance(larger, int) and isinstance(smaller, int):
+        return larger >= smaller
+    return floordiv(larger, smaller) * smaller == larger

@@ -1,0 +1,47 @@
+"""Constant folding: what depends on constants only is computed now, by the operators' own definition."""
+from __future__ import annotations
+
+import numpy as np
+
+from dlcompile.graph import OPERATORS, Dim, Node, Tensor, make_constant
+from dlcompile.operators.interpreter import evaluate_node
+from dlcompile.transforms.rewrite import ANY, Answer, Table
+
+SMALL = 1 << 16  # bytes that a folded constant may always have
+GROWTH = 8       # times the bytes of its operands that a larger one may have: as much as widening eight-bit weights takes
+REPEATING = ("broadcast_to", "iota", "pad")  # repeat what is there: cheaper to compute again than to store
+
+
+def fold_constants(node: Node) -> Answer:
+    """f(constants) → constant, unless that makes a small constant into a large one."""
+    if not all(t.is_constant for t in node.inputs) or OPERATORS[node.op].family in ("random", "control"):
+        return None
+    if not _is_affordable(node):
+        return None
+    values = evaluate_node(node, *(t.value for t in node.inputs))
+    return tuple(make_constant(value, t.dtype) for value, t in zip(values, node.outputs, strict=True))
+
+
+def fold_known(node: Node) -> Answer:
+    """A small integer tensor whose value shape arithmetic has found → a constant."""
+    if not all(_is_number(t) for t in node.outputs):
+        return None
+    return tuple(make_constant(t.known.astype(t.dtype).reshape(t.shape)) for t in node.outputs)
+
+
+def _is_affordable(node: Node) -> bool:
+    size = sum(t.type.nbytes for t in node.outputs) if all(t.type.is_static for t in node.outputs) else None
+    if size is None:
+        return False
+    growth = 1 if node.op in REPEATING else GROWTH
+    return size <= max(SMALL, growth * sum(t.type.nbytes for t in node.inputs))
+
+
+def _is_number(tensor: Tensor) -> bool:
+    return tensor.known is not None and tensor.type.is_static and not any(isinstance(v, Dim) for v in tensor.known.flat)
+
+
+FOLD: Table = (
+    (ANY, fold_known),
+    (ANY, fold_constants),
+)

@@ -1,0 +1,221 @@
+"""Canonical contractions: constant right operands as [K, N], no batch where none is needed, no reshapes around, siblings as one."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dlcompile import ops
+from dlcompile.graph import Graph, Node, Tensor, apply, make_constant, product, provenance, remake
+from dlcompile.transforms.rewrite import Answer, Table, made_by, uses
+from dlcompile.transforms.shapes import compose, factor_reshape, inverse, is_identity, is_view, permute
+
+SIBLING_LIMIT = 4096  # columns: a merged product this wide gains nothing from more
+VIEWS = ("reshape", "transpose", "slice", "attention")  # readers that can work on a piece of a larger result as it lies
+
+
+# -- what a dot_general says ------------------------------------------------------------------------------------------------
+def axes_of(node: Node, side: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
+    """(batch, free, contracting) axes of operand `side` of a dot_general; the result's shape is batch, left free, right free."""
+    batch, contracting = tuple(node.attributes["batch"][side]), tuple(node.attributes["contracting"][side])
+    free = tuple(a for a in range(node.inputs[side].rank) if a not in batch and a not in contracting)
+    return batch, free, contracting
+
+
+def is_linear(node: Node) -> bool:
+    """x[…, K] · w[K, N] with a constant w and no batch: the product a dense layer computes."""
+    return (node.op == "dot_general" and node.inputs[1].is_constant and node.inputs[1].rank == 2 and not node.attributes["batch"][0]
+            and node.attributes["contracting"] == ((node.inputs[0].rank - 1,), (0,)))
+
+
+# -- operands ---------------------------------------------------------------------------------------------------------------
+def constant_right_operand(node: Node) -> Answer:
+    """dot(x, c) → dot(x, c'), with the constant c transposed to [batch, contracting, free]."""
+    constant = node.inputs[1]
+    batch, free, contracting = axes_of(node, 1)
+    order = (*batch, *contracting, *free)
+    if not constant.is_constant or is_identity(order) or (uses(constant) > 1 and not is_view(constant.shape, order)):
+        return None
+    moved = make_constant(np.ascontiguousarray(constant.value.transpose(order)))
+    start = len(batch)
+    return ops.dot_general(node.inputs[0], moved, contracting=(node.attributes["contracting"][0], tuple(range(start, start + len(contracting)))),
+                           batch=(node.attributes["batch"][0], tuple(range(start))))
+
+
+def transposed_operand(node: Node) -> Answer:
+    """dot(transpose(x, p), y) → dot(x, y) over p[axes], where batch axes stay in front and free axes in order; right operand alike."""
+    for side, tensor in enumerate(node.inputs):
+        inner = tensor.producer
+        if inner is None or inner.op != "transpose":
+            continue
+        p = inner.attributes["permutation"]
+        batch, free, contracting = axes_of(node, side)
+        moved = [a for a in free if tensor.shape[a] != 1]
+        if tuple(p[a] for a in batch) != tuple(range(len(batch))) or [p[a] for a in moved] != sorted(p[a] for a in moved):
+            continue
+        made_by(tensor, "transpose")
+        inputs = [inner.inputs[0] if s == side else t for s, t in enumerate(node.inputs)]
+        attributes = {name: tuple(tuple(p[a] for a in axes) if s == side else tuple(axes) for s, axes in enumerate(node.attributes[name]))
+                      for name in ("contracting", "batch")}
+        return ops.reshape(ops.dot_general(*inputs, **attributes), node.output.shape)
+    return None
+
+
+def unit_batch(node: Node) -> Answer:
+    """dot over a batch axis of extent 1 → dot without it: the left operand's is a free axis, the right operand's is dropped."""
+    (left, right), (lhs, rhs) = node.attributes["batch"], node.inputs
+    units = [i for i, axis in enumerate(right) if rhs.shape[axis] == 1 and lhs.shape[left[i]] == 1]
+    if not units:
+        return None
+    dropped = [right[i] for i in units]
+    kept = [a for a in range(rhs.rank) if a not in dropped]
+    contracting = (node.attributes["contracting"][0], tuple(kept.index(a) for a in node.attributes["contracting"][1]))
+    batch = tuple(tuple(axis for i, axis in enumerate(axes) if i not in units) for axes in (left, right))
+    y = ops.dot_general(lhs, ops.reshape(rhs, permute(rhs.shape, kept)), contracting=contracting,
+                        batch=(batch[0], tuple(kept.index(a) for a in batch[1])))
+    return ops.reshape(y, node.output.shape)
+
+
+def broadcast_right_operand(node: Node) -> Answer:
+    """dot(x, broadcast_to(w) over the batch) → dot(x, w) without batch: one product with a taller left operand."""
+    batch, free, contracting = axes_of(node, 1)
+    inner = node.inputs[1].producer
+    if not batch or inner is None or inner.op != "broadcast_to" or batch != tuple(range(len(batch))):
+        return None
+    w = inner.inputs[0]
+    lead = node.inputs[1].rank - w.rank
+    own = tuple(a for a in batch if a >= lead and w.shape[a - lead] != 1)
+    if own or any(a < lead or w.shape[a - lead] != node.inputs[1].shape[a] for a in (*free, *contracting)):
+        return None
+    left_batch, left_free, left_contracting = axes_of(node, 0)
+    if [*left_batch, *left_free] != sorted((*left_batch, *left_free)):
+        return None
+    made_by(node.inputs[1], "broadcast_to")
+    count = len(batch)
+    w = ops.reshape(w, node.inputs[1].shape[count:])
+    return ops.dot_general(node.inputs[0], w, contracting=(left_contracting, tuple(a - count for a in contracting)), batch=((), ()))
+
+
+# -- reshapes around --------------------------------------------------------------------------------------------------------
+def reshape_around(node: Node) -> Answer:
+    """reshape(f(dot(reshape(x), w))) → f(dot(x, w)), where the reshapes leave the last axis alone and f adds or multiplies by vectors."""
+    chain: list[Node] = []
+    tensor = node.inputs[0]
+    while (step := tensor.producer) is not None and step.op in ("add", "mul") and _is_vector(step.inputs[1]):
+        chain.append(step)
+        tensor = step.inputs[0]
+    dot = tensor.producer
+    if dot is None or not is_linear(dot) or node.output.rank == 0 or node.output.shape[-1] != dot.output.shape[-1]:
+        return None
+    inner = dot.inputs[0].producer
+    if inner is None or inner.op != "reshape":
+        return None
+    x = inner.inputs[0]
+    if x.shape != (*node.output.shape[:-1], dot.inputs[0].shape[-1]):
+        return None
+    for tensor in (node.inputs[0], *(step.inputs[0] for step in chain), dot.inputs[0]):
+        made_by(tensor, "add", "mul", "dot_general", "reshape")
+    y = ops.dot_general(x, dot.inputs[1], contracting=((x.rank - 1,), (0,)), batch=((), ()))
+    for step in reversed(chain):
+        y = apply(step.op, y, step.inputs[1])
+    return y
+
+
+def _is_vector(tensor: Tensor) -> bool:
+    return tensor.is_constant and tensor.rank <= 1
+
+
+def transposed_before_flattening(node: Node) -> Answer:
+    """dot(reshape(transpose(x, p)), w) → dot(reshape(x), w') where the reshape merges what p moves into the contracting axis and w is
+    constant: the rows of w are put in x's order instead."""
+    if not is_linear(node):
+        return None
+    reshape = node.inputs[0].producer
+    if reshape is None or reshape.op != "reshape" or reshape.inputs[0].op != "transpose":
+        return None
+    transpose = reshape.inputs[0].producer
+    x, p, w = transpose.inputs[0], transpose.attributes["permutation"], node.inputs[1]
+    groups = factor_reshape(transpose.output.shape, reshape.output.shape)
+    last = next((g for g in groups or () if g[0] and g[1] and g[1][-1] == reshape.output.rank - 1), None)
+    if last is None or len(last[1]) != 1:
+        return None
+    outside = [p[a] for a in range(len(p)) if a not in last[0] and transpose.output.shape[a] != 1]
+    merged = [p[a] for a in last[0]]  # axes of x, in the order in which w's rows count them
+    if not all(isinstance(x.shape[a], int) for a in merged) or outside != sorted(outside) or (outside and max(outside) > min(merged)):
+        return None
+    made_by(node.inputs[0], "reshape")
+    made_by(reshape.inputs[0], "transpose")
+    rows = w.value.reshape(*(x.shape[a] for a in merged), -1)
+    order = [merged.index(a) for a in sorted(merged)]
+    rows = np.ascontiguousarray(rows.transpose(*order, len(merged))).reshape(w.shape)
+    return ops.dot_general(ops.reshape(x, reshape.output.shape), make_constant(rows), **node.attributes)
+
+
+# -- siblings ---------------------------------------------------------------------------------------------------------------
+def merge_siblings(graph: Graph) -> Graph:
+    """dot(x, w1) + b1, dot(x, w2) + b2 → slices of dot(x, [w1 w2]) + [b1 b2]: query, key and value projections as one product.
+
+    For constant w, and where the results are only looked at by views and attention: anything else would rather be computed in the
+    product's own kernel. The biases are merged where every sibling has one and nothing else reads its product.
+    """
+    users = graph.users()
+    families: dict[tuple, list[Node]] = {}
+    for node in graph.nodes:
+        if is_linear(node):
+            families.setdefault((node.inputs[0], node.inputs[1].dtype), []).append(node)
+    replaced: dict[Tensor, tuple[list[Node], list[Node | None], int]] = {}
+    for family in families.values():
+        if len(family) < 2 or sum(n.output.shape[-1] for n in family) > SIBLING_LIMIT:
+            continue
+        biases = [_bias(node, users) for node in family]
+        if not all(biases):
+            biases = [None] * len(family)
+        results = [(bias or node).output for node, bias in zip(family, biases)]
+        if any(t in graph.outputs or any(r.op not in VIEWS for r in users.get(t, ())) for t in results):
+            continue
+        for index, (node, bias) in enumerate(zip(family, biases)):
+            replaced[(bias or node).output] = (family, biases, index)
+    made: dict[int, Tensor] = {}
+
+    def replace(node: Node, inputs: tuple[Tensor, ...]) -> Sequence[Tensor] | None:
+        if len(node.outputs) != 1 or node.output not in replaced:
+            return None
+        family, biases, index = replaced[node.output]
+        if id(family) not in made:
+            x = inputs[0] if biases[0] is None else inputs[0].producer.inputs[0]
+            with provenance(*(name for n in (*family, *biases) if n for name in n.origin)):
+                made[id(family)] = _merged(x, family, biases)
+        start = sum(n.output.shape[-1] for n in family[:index])
+        y = made[id(family)]
+        lead = y.rank - 1
+        return (ops.slice(y, (0,) * lead + (start,), (*y.shape[:-1], start + family[index].output.shape[-1])),)
+
+    return graph.rebuild(replace) if replaced else graph
+
+
+def _bias(node: Node, users: dict[Tensor, list[Node]]) -> Node | None:
+    """The addition of a constant [N] that is the only reader of a product."""
+    readers = users.get(node.output, [])
+    if len(readers) == 1 and readers[0].op == "add" and readers[0].inputs[0] is node.output:
+        bias = readers[0].inputs[1]
+        if bias.is_constant and bias.shape == (node.output.shape[-1],):
+            return readers[0]
+    return None
+
+
+def _merged(x: Tensor, family: Sequence[Node], biases: Sequence[Node | None]) -> Tensor:
+    weights = make_constant(np.concatenate([n.inputs[1].value for n in family], axis=1))
+    y = ops.dot_general(x, weights, contracting=((x.rank - 1,), (0,)), batch=((), ()))
+    if biases[0] is None:
+        return y
+    return ops.add(y, make_constant(np.concatenate([n.inputs[1].value for n in biases])))
+
+
+MATMUL: Table = (
+    ("dot_general", constant_right_operand),
+    ("dot_general", transposed_operand),
+    ("dot_general", unit_batch),
+    ("dot_general", broadcast_right_operand),
+    ("dot_general", transposed_before_flattening),
+    ("reshape", reshape_around),
+)

@@ -1,0 +1,69 @@
+"""The pipeline: which transforms run, in which order, and why in that order."""
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Collection
+
+from dlcompile.graph import Graph, verify
+from dlcompile.transforms.algebra import ALGEBRA, ROUNDING
+from dlcompile.transforms.attention import ATTENTION
+from dlcompile.transforms.convolution import CONVOLUTION
+from dlcompile.transforms.cse import common_subexpressions
+from dlcompile.transforms.decompose import decompose
+from dlcompile.transforms.fold import FOLD
+from dlcompile.transforms.layout import LAYOUT, PUSH_DOWN
+from dlcompile.transforms.matmul import MATMUL, merge_siblings
+from dlcompile.transforms.movement import MOVEMENT
+from dlcompile.transforms.operands import OPERANDS
+from dlcompile.transforms.rewrite import Table, rewrite
+from dlcompile.transforms.scales import SCALES
+
+KEPT = frozenset({"attention", "lstm", "gru", "rnn"})
+"""Composites that stay whole by default: those with a kernel of their own."""
+
+Phase = tuple[str, Callable[[Graph], Graph]]
+
+
+def optimize(graph: Graph, *, precision: str = "default", keep: Collection[str] = KEPT, check: bool | None = None) -> Graph:
+    """The same model in the form that scheduling wants. Inputs and outputs keep their names, types and order.
+
+    precision: "strict" leaves out what moves a rounding (folding of batch normalisation and scales, merging of constants, square roots
+               for powers); "default" allows it. Neither changes what NaN and infinities mean.
+    keep:      composites that stay whole; all others are decomposed.
+    check:     verify the graph after every phase; by default where the environment variable DLCOMPILE_VERIFY is set and not 0.
+
+    Applying it twice changes nothing more.
+    """
+    if precision not in ("default", "strict"):
+        raise ValueError(f'precision is "default" or "strict", not {precision!r}')
+    if check is None:
+        check = os.environ.get("DLCOMPILE_VERIFY", "0") not in ("", "0")
+    for _, phase in phases(precision == "strict", frozenset(keep)):
+        graph = phase(graph)
+        if check:
+            verify(graph)
+    return graph
+
+
+def phases(strict: bool, keep: frozenset[str]) -> tuple[Phase, ...]:
+    """The phases of the pipeline, by name, in order."""
+    exact: tuple[Table, ...] = (FOLD, ALGEBRA, OPERANDS, MOVEMENT)
+    simple = exact if strict else (*exact, ROUNDING)
+    scaled = simple if strict else (*simple, SCALES)
+
+    def until_stable(*tables: Table) -> Callable[[Graph], Graph]:
+        return lambda graph: common_subexpressions(rewrite(common_subexpressions(graph), *tables))
+
+    return (
+        ("simplify", until_stable(*simple)),
+        # attention is easiest to see while softmax is whole and no axis has been moved
+        ("recognise attention", until_stable(*simple, ATTENTION)),
+        ("decompose", lambda graph: decompose(graph, keep)),
+        ("recognise attention in primitives", until_stable(*simple, ATTENTION)),
+        # scales fold into weights before layout takes the weights apart
+        ("fold scales", until_stable(*scaled)),
+        ("channels last", until_stable(*scaled, LAYOUT, PUSH_DOWN)),
+        ("products", until_stable(*scaled, LAYOUT, PUSH_DOWN, MATMUL, CONVOLUTION)),
+        ("siblings", merge_siblings),
+        ("simplify again", until_stable(*scaled, LAYOUT, PUSH_DOWN, MATMUL, CONVOLUTION)),
+    )
