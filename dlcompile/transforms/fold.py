@@ -1,9 +1,8 @@
 """Constant folding: what depends on constants only is computed now, by the operators' own definition."""
 from __future__ import annotations
 
-import numpy as np
-
-from dlcompile.graph import OPERATORS, Dim, Node, Tensor, make_constant
+from dlcompile import ops
+from dlcompile.graph import OPERATORS, Dim, Node, Tensor, is_integer, make_constant
 from dlcompile.operators.interpreter import evaluate_node
 from dlcompile.transforms.rewrite import ANY, Answer, Table
 
@@ -23,10 +22,15 @@ def fold_constants(node: Node) -> Answer:
 
 
 def fold_known(node: Node) -> Answer:
-    """A small integer tensor whose value shape arithmetic has found → a constant."""
-    if not all(_is_number(t) for t in node.outputs):
+    """A small integer tensor whose value shape arithmetic has found → a constant, or `dims` where the value has symbols in it."""
+    if not all(t.known is not None and t.type.is_static for t in node.outputs):
         return None
-    return tuple(make_constant(t.known.astype(t.dtype).reshape(t.shape)) for t in node.outputs)
+    if all(_is_number(t) for t in node.outputs):
+        return tuple(make_constant(t.known.astype(t.dtype).reshape(t.shape)) for t in node.outputs)
+    if len(node.outputs) == 1 and is_integer(node.output.dtype) and not _is_dims(node.output):
+        values = ops.cast(ops.shape_vector(tuple(node.output.known.ravel())), node.output.dtype)
+        return ops.reshape(values, node.output.shape)
+    return None
 
 
 def _is_affordable(node: Node) -> bool:
@@ -38,7 +42,13 @@ def _is_affordable(node: Node) -> bool:
 
 
 def _is_number(tensor: Tensor) -> bool:
-    return tensor.known is not None and tensor.type.is_static and not any(isinstance(v, Dim) for v in tensor.known.flat)
+    return not any(isinstance(v, Dim) for v in tensor.known.flat)
+
+
+def _is_dims(tensor: Tensor) -> bool:
+    """Is this `dims` already, in another type or shape perhaps?"""
+    node = tensor.producer
+    return node is not None and (node.op == "dims" or node.op in ("cast", "reshape") and _is_dims(node.inputs[0]))
 
 
 FOLD: Table = (

@@ -219,11 +219,9 @@ def gather_of_range(node: Node) -> Answer:
     axis = node.attributes["axis"]
     if not indices.is_constant or indices.value.size == 0 or not isinstance(x.shape[axis], int):
         return None
-    extent = x.shape[axis]
     flat = indices.value.reshape(-1).astype(np.int64)
-    flat = np.where(flat < 0, flat + extent, flat)
     step = int(flat[1] - flat[0]) if flat.size > 1 else 1
-    if step == 0 or np.any(np.diff(flat) != step) or flat.min() < 0 or flat.max() >= extent:
+    if step == 0 or np.any(np.diff(flat) != step) or flat.min() < 0 or flat.max() >= x.shape[axis]:
         return None
     start = tuple(int(flat.min()) if a == axis else 0 for a in range(x.rank))
     limit = tuple(int(flat.max()) + 1 if a == axis else d for a, d in enumerate(x.shape))

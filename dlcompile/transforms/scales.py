@@ -48,30 +48,26 @@ def scale_after_shift(node: Node) -> Answer:
 
 # -- before the product -----------------------------------------------------------------------------------------------------
 def scale_before(node: Node) -> Answer:
-    """product(x * s, w) → product(x, w*s), where s has a value per input channel (or one for all) and nothing else reads x * s."""
-    inner = node.inputs[0].producer
+    """product(x * s, w) → product(x, w*s), and / s alike, where s has a value per input channel (or one for all) and nothing else reads
+    the scaled x."""
+    inner = _constant_operation(node, ("mul", "div"))
+    factor = _reciprocal(inner, inner.inputs[1].value) if inner else None
+    per_row = _per_input(node, factor) if factor is not None else None
     w = node.inputs[1]
-    if inner is None or inner.op != "mul" or not inner.inputs[1].is_constant or not w.is_constant or uses(node.inputs[0]) != 1:
-        return None
-    if inner.inputs[0].shape != node.inputs[0].shape or not is_float(w.dtype):
-        return None
-    per_row = _per_input(node, inner.inputs[1].value)
     scaled = None if per_row is None else _finite(w.value.astype(np.float64) * per_row, w.dtype)
     if scaled is None:
         return None
-    made_by(node.inputs[0], "mul")
+    made_by(node.inputs[0], "mul", "div")
     return apply(node.op, inner.inputs[0], make_constant(scaled), **node.attributes)
 
 
 def shift_before(node: Node) -> Answer:
     """product(x + t, w) → product(x, w) + (w summed over its inputs, times t), where t has a value per input channel (or one for all)
     and a convolution pads nothing: in padding there is no t."""
-    inner = node.inputs[0].producer
+    inner = _constant_operation(node, ("add",))
+    if inner is None:
+        return None
     w = node.inputs[1]
-    if inner is None or inner.op != "add" or not inner.inputs[1].is_constant or not w.is_constant or uses(node.inputs[0]) != 1:
-        return None
-    if inner.inputs[0].shape != node.inputs[0].shape or not is_float(w.dtype):
-        return None
     if node.op == "conv_general" and any(p != 0 for pair in node.attributes["padding"] for p in pair):
         return None
     if node.op == "conv_general" and any(d != 1 for d in node.attributes["lhs_dilation"]):
@@ -100,6 +96,15 @@ def _owned_product(y: Tensor) -> Node | None:
     if node.op == "dot_general" and len(axes_of(node, 1)[1]) != 1:
         return None
     return node
+
+
+def _constant_operation(node: Node, ops: tuple[str, ...]) -> Node | None:
+    """The operation with a constant that makes the left operand of a product with constant weights, when nothing else reads it."""
+    x, w = node.inputs
+    inner = x.producer
+    if inner is None or inner.op not in ops or not inner.inputs[1].is_constant or not w.is_constant or uses(x) != 1:
+        return None
+    return inner if inner.inputs[0].shape == x.shape and is_float(w.dtype) else None
 
 
 def _output_axis(node: Node) -> tuple[int, int]:

@@ -5,8 +5,9 @@ from collections import Counter
 
 import numpy as np
 
-from dlcompile.graph import Graph, Tensor, evaluate, make_input, symbols_of, verify
-from dlcompile.operators.interpreter import run
+from dlcompile.graph import Graph, Tensor, make_input, verify
+from dlcompile.graph import evaluate as evaluate_dim
+from dlcompile.operators.interpreter import evaluate
 
 RNG = np.random.default_rng(20240229)
 
@@ -30,7 +31,7 @@ def values_for(graph: Graph, *, special: bool = False, **dims: int) -> dict[str,
     """Random inputs; symbols have the values of `dims`. With `special`, NaN, infinities and zeros are among them."""
     values = {}
     for name, tensor in zip(graph.input_names, graph.inputs):
-        shape = tuple(evaluate(d, dims) for d in tensor.shape)
+        shape = tuple(evaluate_dim(d, dims) for d in tensor.shape)
         if tensor.dtype.kind == "f":
             value = RNG.standard_normal(shape).astype(tensor.dtype)
             if special and value.size:
@@ -52,9 +53,9 @@ def assert_same(before: Graph, after: Graph, *, rtol: float = 0, atol: float = 0
     assert [t.type for t in after.outputs] == [t.type for t in before.outputs]
     values = values_for(before, special=special, **dims)
     with np.errstate(all="ignore"):
-        expected, actual = run(before, values), run(after, values)
-    for name in before.output_names:
-        np.testing.assert_allclose(actual[name], expected[name], rtol=rtol, atol=atol, equal_nan=True, err_msg=name)
+        results = zip(before.output_names, evaluate(after, values), evaluate(before, values))
+    for name, actual, expected in results:
+        np.testing.assert_allclose(actual, expected, rtol=rtol, atol=atol, equal_nan=True, err_msg=name)
 
 
 def count(graph: Graph) -> Counter[str]:
