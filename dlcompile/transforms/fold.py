@@ -6,7 +6,7 @@ from dlcompile.graph import OPERATORS, Dim, Node, Tensor, is_integer, make_const
 from dlcompile.operators.interpreter import evaluate_node
 from dlcompile.transforms.rewrite import ANY, Answer, Table
 
-SMALL = 1 << 16  # bytes that a folded constant may always have
+SMALL = 1 << 18  # bytes that a folded constant may always have
 GROWTH = 8       # times the bytes of its operands that a larger one may have: as much as widening eight-bit weights takes
 REPEATING = ("broadcast_to", "iota", "pad")  # repeat what is there: cheaper to compute again than to store
 

@@ -151,6 +151,17 @@ def through_gather(node: Node) -> Answer:
     return ops.transpose(ops.gather(x, node.inputs[1], p[node.attributes["axis"]]), p)
 
 
+def through_broadcast(node: Node) -> Answer:
+    """broadcast_to(transpose(x, p), s) → transpose(broadcast_to(x, s transposed back), p), new axes staying in front."""
+    found = _single(node)
+    if not found:
+        return None
+    x, p = found
+    new = node.output.rank - x.rank
+    p = (*range(new), *(axis + new for axis in p))
+    return ops.transpose(ops.broadcast_to(x, permute(node.output.shape, inverse(p))), p)
+
+
 def through_cumulative(node: Node) -> Answer:
     """cumsum(transpose(x, p); axis) → transpose(cumsum(x; p[axis]), p)."""
     found = _single(node)
@@ -241,6 +252,7 @@ PUSH_DOWN: Table = (
     ("reverse", through_reverse),
     ("concatenate", through_concatenate),
     ("gather", through_gather),
+    ("broadcast_to", through_broadcast),
     (("cumsum", "cumprod"), through_cumulative),
     ("reshape", through_reshape),
     ("transpose", transpose_of_reshape_of_transpose),

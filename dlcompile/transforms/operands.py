@@ -3,9 +3,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlcompile.graph import Node, Tensor, apply, make_constant
+from dlcompile.graph import Node, Shape, Tensor, apply, make_constant
 from dlcompile.transforms.rewrite import ELEMENTWISE, Answer, Table, made_by
-from dlcompile.transforms.shapes import splat
 
 COMMUTATIVE = ("add", "mul", "maximum", "minimum", "and", "or", "xor", "eq", "ne")
 
@@ -19,8 +18,9 @@ def constant_to_the_right(node: Node) -> Answer:
 
 
 def small_constant_operand(node: Node) -> Answer:
-    """op(x, c) → op(x, c') where c' is c without leading axes of extent 1, and a scalar where all elements are one value."""
-    inputs = tuple(_smallest(t) for t in node.inputs)
+    """op(x, c) → op(x, c') where c' is c without repetition: extent 1 along axes on which it repeats and x does not, no leading axes of
+    extent 1, and a scalar where all elements are one value."""
+    inputs = tuple(_smallest(t, node.output.shape, [o.shape for o in node.inputs if o is not t]) for t in node.inputs)
     if inputs == node.inputs:
         return None
     return apply(node.op, *inputs, **node.attributes)
@@ -41,16 +41,26 @@ def broadcast_operand(node: Node) -> Answer:
     return None
 
 
-def _smallest(tensor: Tensor) -> Tensor:
-    if not tensor.is_constant or tensor.rank == 0:
+def _smallest(tensor: Tensor, result: Shape, others: list[Shape]) -> Tensor:
+    if not tensor.is_constant or tensor.rank == 0 or tensor.value.size == 0:
         return tensor
     value = tensor.value
-    if value.size and value.flat[0] == value.flat[-1] and (scalar := splat(tensor)) is not None:
-        return make_constant(np.asarray(scalar, tensor.dtype))
+    for axis in range(value.ndim):
+        place = axis + len(result) - value.ndim
+        supplied = any(place - len(result) + len(o) >= 0 and o[place - len(result) + len(o)] == result[place] for o in others)
+        if value.shape[axis] > 1 and supplied and _repeats(value, axis):
+            value = value.take([0], axis)
     lead = 0
     while lead < value.ndim and value.shape[lead] == 1:
         lead += 1
-    return make_constant(value.reshape(value.shape[lead:])) if lead else tensor
+    return tensor if value is tensor.value and not lead else make_constant(value.reshape(value.shape[lead:]))
+
+
+def _repeats(value: np.ndarray, axis: int) -> bool:
+    """Is the array the same, bit for bit, at every index along an axis? (Its ends are compared first: most arrays differ there.)"""
+    bits = value.view(f"u{value.itemsize}")
+    first, last = bits.take(0, axis), bits.take(-1, axis)
+    return bool(first.flat[0] == last.flat[0]) and np.array_equal(first, last) and bool(np.all(bits == np.expand_dims(first, axis)))
 
 
 OPERANDS: Table = (

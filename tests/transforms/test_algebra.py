@@ -124,6 +124,18 @@ def test_constants_move_right_and_shrink():
     assert_same(graph, after)
 
 
+def test_constants_that_repeat_shrink_where_others_have_the_extent():
+    x, y = variable("x", (2, 3, 4)), variable("y", (2, 1, 4))
+    row = weights(1, 3, 1) * np.ones((2, 1, 4), np.float32)
+    graph = graph_of((ops.add(x, row), ops.add(y, row)), x, y)
+    after = rewrite(graph, OPERANDS)
+    assert [node.inputs[1].shape for node in after.nodes] == [(3, 1), (3, 1)]
+    only = graph_of(ops.add(y, np.ones((2, 3, 4), np.float32)), y)
+    assert [node.inputs[1].shape for node in rewrite(only, OPERANDS).nodes] == [(3, 1)]
+    assert_same(graph, after)
+    assert_same(only, rewrite(only, OPERANDS))
+
+
 def test_an_operand_that_is_broadcast_for_show():
     x, y = variable("x", (2, 3)), variable("y", (1, 3))
     graph = graph_of(ops.add(x, ops.broadcast_to(y, (2, 3))), x, y)
