@@ -10,12 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from dlcompile.errors import ShapeError
 from dlcompile.graph.dim import Dim, DimLike, definitely_different
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from dlcompile.graph.tensor import Tensor, TensorType
 
 OPERATORS: dict[str, Operator] = {}
@@ -77,7 +77,7 @@ class Operator:
             result = self.evaluate(attributes, *values)
         except (Undecided, TypeError, ZeroDivisionError):
             return None
-        return result if isinstance(result, tuple) else (result,)
+        return tuple(np.asarray(r, dtype=object) for r in (result if isinstance(result, tuple) else (result,)))
 
 
 def register(operator: Operator) -> Operator:

@@ -1,0 +1,136 @@
+"""Primitives that read and write at indices which are themselves data. Indices out of range are clamped when read, and ignored when written."""
+from __future__ import annotations
+
+import numpy as np
+
+from dlcompile.errors import DTypeError, ShapeError
+from dlcompile.graph import Operator, TensorType, Undecided, is_integer, register, unify
+
+UPDATE = {"none": None, "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
+"""scatter's `reduction` → how an update combines with what is there"""
+
+
+def _row(name: str, infer, evaluate, shape_arithmetic: bool = False) -> None:
+    register(Operator(name, "indexing", infer=infer, evaluate=evaluate, flops=lambda i, o, a: 0, shape_arithmetic=shape_arithmetic))
+
+
+def _check_indices(indices: TensorType) -> None:
+    if not is_integer(indices.dtype):
+        raise DTypeError(f"indices must be integers, not {indices}")
+
+
+def _integers(indices: np.ndarray) -> np.ndarray:
+    """Indices as int64; those of shape arithmetic must be numbers."""
+    if indices.dtype != object:
+        return indices.astype(np.int64)
+    if any(not isinstance(i, (int, np.integer)) for i in indices.flat):
+        raise Undecided
+    return indices.astype(np.int64)
+
+
+def _infer_gather(types, attributes):
+    x, indices = types
+    axis = attributes["axis"]
+    _check_indices(indices)
+    if not 0 <= axis < x.rank:
+        raise ShapeError(f"gather along axis {axis} of {x}")
+    return TensorType(x.dtype, (*x.shape[:axis], *indices.shape, *x.shape[axis + 1:]))
+
+
+def _gather(attributes, x, indices):
+    return np.take(x, _integers(indices), axis=attributes["axis"], mode="clip")
+
+
+_row("gather", _infer_gather, _gather, shape_arithmetic=True)
+
+
+def _infer_gather_nd(types, attributes):
+    x, indices = types
+    batch = attributes["batch_dims"]
+    _check_indices(indices)
+    depth = indices.shape[-1] if indices.rank else None
+    if not isinstance(depth, int) or batch + depth > x.rank or batch >= indices.rank:
+        raise ShapeError(f"gather_nd of {x} at index tuples {indices} with {batch} batch axes")
+    lead = tuple(unify(a, b, "gather_nd batch axes") for a, b in zip(x.shape[:batch], indices.shape[:batch]))
+    return TensorType(x.dtype, (*lead, *indices.shape[batch:-1], *x.shape[batch + depth:]))
+
+
+def _gather_nd(attributes, x, indices):
+    batch, depth = attributes["batch_dims"], indices.shape[-1]
+    lead = np.indices(indices.shape[:batch] + (1,) * (indices.ndim - 1 - batch))[:batch]
+    picked = [np.clip(indices[..., k].astype(np.int64), 0, max(x.shape[batch + k] - 1, 0)) for k in range(depth)]
+    return x[tuple([*lead, *picked])] if batch + depth else np.broadcast_to(x, (*indices.shape[:-1], *x.shape)).copy()
+
+
+_row("gather_nd", _infer_gather_nd, _gather_nd)
+
+
+def _infer_take_along_axis(types, attributes):
+    x, indices = types
+    _check_indices(indices)
+    if x.rank != indices.rank:
+        raise ShapeError(f"take_along_axis of {x} at {indices}: ranks differ")
+    return TensorType(x.dtype, indices.shape)
+
+
+def _take_along_axis(attributes, x, indices):
+    axis = attributes["axis"]
+    place = list(np.indices(indices.shape))
+    place[axis] = np.clip(indices.astype(np.int64), 0, max(x.shape[axis] - 1, 0))
+    return x[tuple(place)]
+
+
+_row("take_along_axis", _infer_take_along_axis, _take_along_axis)
+
+
+def _infer_scatter_nd(types, attributes):
+    x, indices, updates = types
+    _check_indices(indices)
+    depth = indices.shape[-1] if indices.rank else None
+    if not isinstance(depth, int) or depth > x.rank:
+        raise ShapeError(f"scatter_nd into {x} at index tuples {indices}")
+    wanted = (*indices.shape[:-1], *x.shape[depth:])
+    if len(wanted) != updates.rank or updates.dtype != x.dtype:
+        raise ShapeError(f"scatter_nd into {x} at {indices} needs updates of shape {wanted}, not {updates}")
+    for a, b in zip(wanted, updates.shape):
+        unify(a, b, "scatter_nd updates")
+    return x
+
+
+def _scatter_nd(attributes, x, indices, updates):
+    result, depth = x.copy(), indices.shape[-1]
+    combine = UPDATE[attributes["reduction"]]
+    for where in np.ndindex(*indices.shape[:-1]):
+        place = tuple(int(i) for i in indices[where])
+        place = tuple(i + n if i < 0 else i for i, n in zip(place, x.shape))
+        if all(0 <= i < n for i, n in zip(place, x.shape[:depth])):
+            result[place] = updates[where] if combine is None else combine(result[place], updates[where])
+    return result
+
+
+_row("scatter_nd", _infer_scatter_nd, _scatter_nd)
+
+
+def _infer_scatter_elements(types, attributes):
+    x, indices, updates = types
+    _check_indices(indices)
+    if not x.rank == indices.rank == updates.rank or updates.dtype != x.dtype:
+        raise ShapeError(f"scatter_elements into {x} at {indices} of {updates}: ranks or element types differ")
+    for a, b in zip(indices.shape, updates.shape):
+        unify(a, b, "scatter_elements updates")
+    return x
+
+
+def _scatter_elements(attributes, x, indices, updates):
+    result, axis = x.copy(), attributes["axis"]
+    combine = UPDATE[attributes["reduction"]]
+    for where in np.ndindex(*indices.shape):
+        target = int(indices[where])
+        target += x.shape[axis] if target < 0 else 0
+        if 0 <= target < x.shape[axis]:
+            place = (*where[:axis], target, *where[axis + 1:])
+            result[place] = updates[where] if combine is None else combine(result[place], updates[where])
+    return result
+
+
+_row("scatter_elements", _infer_scatter_elements, _scatter_elements)

@@ -1,0 +1,40 @@
+"""Sorting and the k largest. NaN sorts last, as in NumPy; equal elements keep their order."""
+from __future__ import annotations
+
+import numpy as np
+
+from dlcompile.errors import ShapeError
+from dlcompile.graph import Operator, TensorType, definitely_different, at_least, register
+
+
+def _order(x: np.ndarray, axis: int, descending: bool) -> np.ndarray:
+    """Indices that sort, stable in both directions."""
+    if not descending:
+        return np.argsort(x, axis=axis, kind="stable")
+    return x.shape[axis] - 1 - np.flip(np.argsort(np.flip(x, axis), axis=axis, kind="stable"), axis)
+
+
+def _work(inputs, outputs, attributes):
+    return inputs[0].size * 16
+
+
+register(Operator("sort", "order", infer=lambda types, attributes: types[0], flops=_work,
+                  evaluate=lambda a, x: np.take_along_axis(x, _order(x, a["axis"], a["descending"]), a["axis"])))
+
+
+def _infer_top_k(types, attributes):
+    (x,), axis, k = types, attributes["axis"], attributes["k"]
+    if isinstance(k, int) and k < 0 or definitely_different(k, x.shape[axis]) and at_least(k, x.shape[axis]):
+        raise ShapeError(f"the {k} largest along axis {axis} of {x}")
+    shape = tuple(k if i == axis else d for i, d in enumerate(x.shape))
+    return TensorType(x.dtype, shape), TensorType(np.dtype(np.int64), shape)
+
+
+def _top_k(attributes, x):
+    axis = attributes["axis"]
+    order = _order(x, axis, attributes["largest"])
+    order = np.take(order, np.arange(attributes["k"]), axis=axis)
+    return np.take_along_axis(x, order, axis), order.astype(np.int64)
+
+
+register(Operator("top_k", "order", infer=_infer_top_k, evaluate=_top_k, flops=_work, multiple_outputs=True))

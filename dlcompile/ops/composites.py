@@ -1,0 +1,150 @@
+"""The composites as functions: each applies the row of its name (see `dlcompile.operators` for the definitions)."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dlcompile.graph import Tensor, apply
+from dlcompile.ops.core import TensorLike, as_tensor, as_tensors, axis_index
+
+
+def _activation(name: str, **defaults):
+    def function(x: TensorLike, **attributes) -> Tensor:
+        unknown = set(attributes) - set(defaults)
+        if unknown:
+            raise TypeError(f"{name}() has no parameter {', '.join(sorted(unknown))}")
+        return apply(name, as_tensor(x), **{**defaults, **attributes})
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"The activation {name}" + (f" with parameters {', '.join(f'{k}={v}' for k, v in defaults.items())}." if defaults else ".")
+    return function
+
+
+relu = _activation("relu")
+leaky_relu = _activation("leaky_relu", alpha=0.01)
+elu = _activation("elu", alpha=1.0)
+celu = _activation("celu", alpha=1.0)
+selu = _activation("selu", alpha=1.67326319217681884765625, gamma=1.05070102214813232421875)
+gelu = _activation("gelu", approximate="none")
+silu = _activation("silu", alpha=1.0)
+softplus = _activation("softplus")
+mish = _activation("mish")
+softsign = _activation("softsign")
+hard_sigmoid = _activation("hard_sigmoid", alpha=0.2, beta=0.5)
+hard_swish = _activation("hard_swish")
+thresholded_relu = _activation("thresholded_relu", alpha=1.0)
+shrink = _activation("shrink", bias=0.0, lambd=0.5)
+
+
+def prelu(x: TensorLike, slope: TensorLike) -> Tensor:
+    """x where x >= 0, else slope*x; `slope` broadcasts to x."""
+    return apply("prelu", *as_tensors(x, slope))
+
+
+def clip(x: TensorLike, low: TensorLike, high: TensorLike) -> Tensor:
+    """min(max(x, low), high)."""
+    return apply("clip", *as_tensors(x, low, high))
+
+
+def _along_axis(name: str):
+    def function(x: TensorLike, axis: int = -1) -> Tensor:
+        x = as_tensor(x)
+        return apply(name, x, axis=axis_index(axis, x.rank))
+
+    function.__name__ = function.__qualname__ = name
+    function.__doc__ = f"{name} along `axis`."
+    return function
+
+
+softmax = _along_axis("softmax")
+log_softmax = _along_axis("log_softmax")
+hardmax = _along_axis("hardmax")
+
+
+def layer_normalization(x: TensorLike, scale: TensorLike, bias: TensorLike | None = None, *, axis: int = -1, epsilon: float = 1e-5) -> Tensor:
+    """(x - mean) / √(variance + epsilon) * scale + bias, over the axes from `axis` on."""
+    x = as_tensor(x)
+    return apply("layer_normalization", x, as_tensor(scale), *(() if bias is None else (as_tensor(bias),)),
+                 axis=axis_index(axis, x.rank), epsilon=epsilon)
+
+
+def rms_normalization(x: TensorLike, scale: TensorLike, *, axis: int = -1, epsilon: float = 1e-5) -> Tensor:
+    """x / √(mean(x²) + epsilon) * scale, over the axes from `axis` on."""
+    x = as_tensor(x)
+    return apply("rms_normalization", x, as_tensor(scale), axis=axis_index(axis, x.rank), epsilon=epsilon)
+
+
+def batch_normalization(x: TensorLike, scale: TensorLike, bias: TensorLike, mean: TensorLike, variance: TensorLike, *, axis: int = 1,
+                        epsilon: float = 1e-5) -> Tensor:
+    """Inference: (x - mean) * scale / √(variance + epsilon) + bias along `axis`."""
+    return apply("batch_normalization", *(as_tensor(t) for t in (x, scale, bias, mean, variance)), axis=axis, epsilon=epsilon)
+
+
+def instance_normalization(x: TensorLike, scale: TensorLike, bias: TensorLike, *, epsilon: float = 1e-5) -> Tensor:
+    """Each image and channel of x [N, C, *S] normalised over its spatial axes."""
+    return apply("instance_normalization", *(as_tensor(t) for t in (x, scale, bias)), epsilon=epsilon)
+
+
+def group_normalization(x: TensorLike, scale: TensorLike, bias: TensorLike, *, num_groups: int, epsilon: float = 1e-5) -> Tensor:
+    """Groups of channels of x [N, C, *S] normalised together; scale and bias for each channel."""
+    return apply("group_normalization", *(as_tensor(t) for t in (x, scale, bias)), num_groups=num_groups, epsilon=epsilon)
+
+
+def lrn(x: TensorLike, *, size: int, alpha: float = 1e-4, beta: float = 0.75, bias: float = 1.0) -> Tensor:
+    """Local response normalisation over `size` channels of x [N, C, *S]."""
+    return apply("lrn", as_tensor(x), size=size, alpha=alpha, beta=beta, bias=bias)
+
+
+def lp_normalization(x: TensorLike, *, axis: int = -1, p: int = 2) -> Tensor:
+    """x divided by its p-norm along `axis`."""
+    x = as_tensor(x)
+    return apply("lp_normalization", x, axis=axis_index(axis, x.rank), p=p)
+
+
+def mean_variance_normalization(x: TensorLike, axes: Sequence[int] = (0, 2, 3)) -> Tensor:
+    """(x - mean) / deviation over `axes`."""
+    return apply("mean_variance_normalization", as_tensor(x), axes=tuple(axes))
+
+
+def attention(q: TensorLike, k: TensorLike, v: TensorLike, mask: TensorLike | None = None, *, scale: float | None = None,
+              causal: bool = False) -> Tensor:
+    """softmax(scale * q kᵀ + mask) v for q [..., S, D], k [..., T, D], v [..., T, E]; scale 1/√D by default."""
+    q, k, v = as_tensors(q, k, v)
+    scale = float(q.shape[-1]) ** -0.5 if scale is None else float(scale)
+    return apply("attention", q, k, v, *(() if mask is None else (as_tensor(mask),)), scale=scale, causal=bool(causal))
+
+
+def depth_to_space(x: TensorLike, *, blocksize: int, mode: str = "DCR") -> Tensor:
+    """[N, C*b*b, H, W] → [N, C, H*b, W*b]; mode DCR or CRD says how channels are split."""
+    return apply("depth_to_space", as_tensor(x), blocksize=blocksize, mode=mode)
+
+
+def space_to_depth(x: TensorLike, *, blocksize: int) -> Tensor:
+    """[N, C, H*b, W*b] → [N, C*b*b, H, W]."""
+    return apply("space_to_depth", as_tensor(x), blocksize=blocksize)
+
+
+def lstm(x: TensorLike, w: TensorLike, r: TensorLike, *optional: TensorLike, present: Sequence[str] = (), direction: str = "forward",
+         activations: Sequence[str] = (), alphas: Sequence[float] = (), betas: Sequence[float] = (), clip: float = 0.0,
+         input_forget: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """ONNX LSTM: x [T, N, I], w [D, 4H, I], r [D, 4H, H] → y [T, D, N, H], last h [D, N, H], last c [D, N, H]. `optional` are the operands
+    that `present` names, in order, of b [D, 8H], sequence_lens [N] int32, initial_h, initial_c [D, N, H], p [D, 3H]."""
+    return apply("lstm", *(as_tensor(t) for t in (x, w, r, *optional)), present=tuple(present), direction=direction,
+                 activations=tuple(activations), alphas=tuple(alphas), betas=tuple(betas), clip=clip, input_forget=bool(input_forget))
+
+
+def gru(x: TensorLike, w: TensorLike, r: TensorLike, *optional: TensorLike, present: Sequence[str] = (), direction: str = "forward",
+        activations: Sequence[str] = (), alphas: Sequence[float] = (), betas: Sequence[float] = (), clip: float = 0.0,
+        linear_before_reset: bool = False) -> tuple[Tensor, Tensor]:
+    """ONNX GRU: x [T, N, I], w [D, 3H, I], r [D, 3H, H] → y [T, D, N, H], last h [D, N, H]. `optional` as for `lstm`: b [D, 6H],
+    sequence_lens, initial_h."""
+    return apply("gru", *(as_tensor(t) for t in (x, w, r, *optional)), present=tuple(present), direction=direction,
+                 activations=tuple(activations), alphas=tuple(alphas), betas=tuple(betas), clip=clip,
+                 linear_before_reset=bool(linear_before_reset))
+
+
+def rnn(x: TensorLike, w: TensorLike, r: TensorLike, *optional: TensorLike, present: Sequence[str] = (), direction: str = "forward",
+        activations: Sequence[str] = (), alphas: Sequence[float] = (), betas: Sequence[float] = (), clip: float = 0.0) -> tuple[Tensor, Tensor]:
+    """ONNX RNN: x [T, N, I], w [D, H, I], r [D, H, H] → y [T, D, N, H], last h [D, N, H]. `optional` as for `lstm`: b [D, 2H],
+    sequence_lens, initial_h."""
+    return apply("rnn", *(as_tensor(t) for t in (x, w, r, *optional)), present=tuple(present), direction=direction,
+                 activations=tuple(activations), alphas=tuple(alphas), betas=tuple(betas), clip=clip)
