@@ -14,7 +14,7 @@ from dlcompile import ops
 from dlcompile.graph import Node, Tensor, absorb, is_float
 from dlcompile.transforms.matmul import axes_of
 from dlcompile.transforms.rewrite import Answer, Table, made_by, uses
-from dlcompile.transforms.shapes import is_identity, splat
+from dlcompile.transforms.shapes import is_identity, is_splat, splat
 
 
 def attention(node: Node) -> Answer:
@@ -23,7 +23,10 @@ def attention(node: Node) -> Answer:
     batch, free, contracting = axes_of(node, 0)
     if not is_float(weights.dtype) or len(free) != 1 or contracting != (weights.rank - 1,) or not is_identity((*batch, *free, *contracting)):
         return None
-    scores = _softmax_operand(weights)
+    unguarded = _without_guard(weights)
+    if uses(weights) != 1:
+        return None
+    scores = _softmax_operand(unguarded)
     found = _scores(scores) if scores is not None else None
     if found is None:
         return None
@@ -36,14 +39,13 @@ def attention(node: Node) -> Answer:
     v = ops.transpose(v, (*v_batch, *v_contracting, *v_free))
     (q, q_scale), (k, k_scale) = _without_scale(q), _without_scale(k)
     mask = () if found.mask is None else (found.mask,)
-    return ops.attention(q, k, v, *mask, scale=found.scale * q_scale * k_scale)
+    y = ops.attention(q, k, v, *mask, scale=found.scale * q_scale * k_scale)
+    return y if unguarded is weights or not mask else _hide_dead_rows(y, found.mask)
 
 
 # -- softmax ----------------------------------------------------------------------------------------------------------------
 def _softmax_operand(tensor: Tensor) -> Tensor | None:
-    """x where `tensor` is softmax(x) along the last axis, and nothing else reads it."""
-    if uses(tensor) != 1:
-        return None
+    """x where `tensor` is softmax(x) along the last axis."""
     if node := made_by(tensor, "softmax"):
         return node.inputs[0] if node.attributes["axis"] in (-1, tensor.rank - 1) else None
     quotient = made_by(tensor, "div")
@@ -58,6 +60,26 @@ def _softmax_operand(tensor: Tensor) -> Tensor | None:
 
 def _last_axis(node: Node) -> bool:
     return tuple(node.attributes["axes"]) == (node.inputs[0].rank - 1,) and node.attributes["keepdims"]
+
+
+def _without_guard(tensor: Tensor) -> Tensor:
+    """p where `tensor` is select(is_nan(p), 0, p), as exporters write it for rows that the mask hides entirely."""
+    node = tensor.producer
+    if node is None or node.op != "select" or uses(tensor) != 1 or not is_splat(node.inputs[1], 0):
+        return tensor
+    test = node.inputs[0].producer
+    p = node.inputs[2]
+    if test is None or test.op != "is_nan" or test.inputs[0] is not p or uses(node.inputs[0]) != 1 or uses(p) != 2:
+        return tensor
+    absorb(node)
+    absorb(test)
+    return p
+
+
+def _hide_dead_rows(y: Tensor, mask: Tensor) -> Tensor:
+    """Zero for queries whose keys are all masked by -inf. (A guard would also hide NaN that comes from q or k; here it stays NaN.)"""
+    hidden = ops.eq(ops.reduce_max(mask, (mask.rank - 1,), keepdims=True), np.asarray(-np.inf, mask.dtype))
+    return ops.select(hidden, np.zeros((), y.dtype), y)
 
 
 # -- scale, mask, product ---------------------------------------------------------------------------------------------------

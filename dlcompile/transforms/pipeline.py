@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 
-from dlcompile.graph import Graph, verify
+from dlcompile.graph import Graph, Node, Tensor, apply, verify
 from dlcompile.transforms.algebra import ALGEBRA, ROUNDING
 from dlcompile.transforms.attention import ATTENTION
 from dlcompile.transforms.convolution import CONVOLUTION
@@ -42,7 +42,19 @@ def optimize(graph: Graph, *, precision: str = "default", keep: Collection[str] 
         graph = phase(graph)
         if check:
             verify(graph)
-    return graph
+    return map_bodies(graph, lambda body: optimize(body, precision=precision, keep=keep, check=check))
+
+
+def map_bodies(graph: Graph, function: Callable[[Graph], Graph]) -> Graph:
+    """loop(…; body) → loop(…; function(body)), for every graph in an attribute of a node."""
+    def replace(node: Node, inputs: tuple[Tensor, ...]) -> Sequence[Tensor] | None:
+        bodies = {name: function(value) for name, value in node.attributes.items() if isinstance(value, Graph)}
+        if all(new is node.attributes[name] for name, new in bodies.items()):
+            return None
+        made = apply(node.op, *inputs, **{**node.attributes, **bodies})
+        return made if isinstance(made, tuple) else (made,)
+
+    return graph.rebuild(replace)
 
 
 def phases(strict: bool, keep: frozenset[str]) -> tuple[Phase, ...]:

@@ -4,13 +4,14 @@ import pytest
 
 from dlcompile import ops
 from dlcompile.graph import symbol
+from dlcompile.operators.interpreter import evaluate
 from dlcompile.transforms import decompose, rewrite
 from dlcompile.transforms.algebra import ALGEBRA, ROUNDING
 from dlcompile.transforms.attention import ATTENTION
 from dlcompile.transforms.fold import FOLD
 from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.operands import OPERANDS
-from tests.transforms.helpers import assert_same, count, graph_of, variable, weights
+from tests.transforms.helpers import assert_same, count, graph_of, values_for, variable, weights
 
 TABLES = (FOLD, ALGEBRA, OPERANDS, MOVEMENT, ROUNDING, ATTENTION)
 CLOSE = dict(rtol=1e-4, atol=1e-5)
@@ -64,6 +65,24 @@ def test_spelling(name):
     assert [t.shape for t in node.inputs[:3]] == [(B, HEADS, S, DEPTH)] * 3
     assert_same(graph, after, **CLOSE, b=2, s=5)
     assert_same(graph, decompose(after), **CLOSE, b=1, s=1)
+
+
+def guarded(q, k, v):
+    p = ops.softmax(ops.select(ALLOWED, scores(q, k), np.float32(-np.inf)), axis=-1)
+    return weighted(ops.select(ops.is_nan(p), np.float32(0), p), v)
+
+
+def test_a_guard_against_rows_that_see_nothing():
+    q, k, v = heads("q"), heads("k"), heads("v")
+    graph = graph_of(guarded(q, k, v), q, k, v, ALLOWED)
+    after = rewrite(graph, *TABLES)
+    assert count(after)["attention"] == 1 and not count(after)["is_nan"]
+    values = values_for(graph, b=2, s=3)
+    values["allowed"][0, 0, 1] = False
+    with np.errstate(invalid="ignore"):
+        (expected,), (actual,) = evaluate(graph, values), evaluate(after, values)
+    assert not expected[0, :, 1].any()
+    np.testing.assert_allclose(actual, expected, **CLOSE)
 
 
 def test_cross_attention_with_keys_of_another_length():

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 from dlcompile import ops
-from dlcompile.graph import OPERATORS, provenance, symbol
+from dlcompile.graph import OPERATORS, apply, make_constant, provenance, symbol
 from dlcompile.transforms import KEPT, optimize
 from tests.transforms.helpers import assert_same, count, graph_of, variable, weights
 from tests.transforms.test_movement import convolution
@@ -104,6 +104,22 @@ def test_strict_keeps_roundings_where_they_are():
     x = variable("x", (1, 3, 5, 5))
     graph = graph_of(normalise(convolution(x, weights(4, 3, 3, 3)), 4), x)
     assert count(optimize(graph, precision="strict"))["mul"] == 1 and count(optimize(graph))["mul"] == 0
+
+
+@pytest.mark.parametrize("keep", [KEPT, ()])
+@pytest.mark.parametrize("length", [5, symbol("t")])
+def test_recurrent_networks_whole_and_as_loops(keep, length):
+    x, h = variable("x", (length, 2, 3)), variable("h", (2, 2, 4))
+    attributes = dict(direction="bidirectional", activations=(), alphas=(), betas=(), clip=0.0, linear_before_reset=1, layout=0)
+    y, last = apply("gru", ops.mul(x, np.float32(1)), *(make_constant(weights(2, 12, n)) for n in (3, 4)), make_constant(weights(2, 24)), h,
+                    present=("b", "initial_h"), **attributes)
+    y = ops.reshape(ops.transpose(y, (0, 2, 1, 3)), (length, 2, 8))
+    graph = graph_of((ops.add(dense(y, 8, 5), weights(5)), last), x, h)
+    after = optimize(graph, keep=keep, check=True)
+    assert count(after)["gru"] == (1 if keep else 0) and count(after)["scan"] == (0 if keep else 2)
+    assert_same(graph, after, **CLOSE, t=4)
+    again = optimize(after, keep=keep, check=True)
+    assert str(again) == str(after)
 
 
 def test_interface_and_provenance():

@@ -4,7 +4,7 @@ import pytest
 
 from dlcompile import ops
 from dlcompile.graph import symbol
-from dlcompile.transforms import merge_siblings, rewrite
+from dlcompile.transforms import decompose, merge_siblings, rewrite
 from dlcompile.transforms.algebra import ALGEBRA, ROUNDING
 from dlcompile.transforms.fold import FOLD
 from dlcompile.transforms.matmul import MATMUL
@@ -45,7 +45,6 @@ def test_the_batch_normalization_composite_folds():
     x = variable("x", (2, 4, 5, 5))
     y = convolution(x, weights(8, 4, 3, 3))
     y = ops.batch_normalization(y, *(np.abs(weights(8)) for _ in range(4)), epsilon=1e-3)
-    from dlcompile.transforms import decompose
     graph = graph_of(y, x)
     after = rewrite(decompose(graph), *SIMPLE, SCALES)
     assert operators(after) == ["conv_general", "add"]
@@ -127,7 +126,7 @@ def product_cases():
         yield shape, reshaped_around, ["dot_general", "add"]
 
 
-@pytest.mark.parametrize("shape, expression, expected", product_cases())
+@pytest.mark.parametrize("shape, expression, expected", list(product_cases()))
 def test_canonical_product(shape, expression, expected):
     x = variable("x", shape)
     graph = graph_of(expression(x), x)
