@@ -1,0 +1,100 @@
+/* What every compiled model tells about itself. The header of each model contains this text; programs include that one. */
+#ifndef DLC_MODEL_H
+#define DLC_MODEL_H
+
+#include <stdint.h>
+
+#define DLC_MODEL_FORMAT 1 /* changes when anything below does */
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What a run returns. NAME_error() has the words. */
+enum dlc_status {
+    DLC_OK = 0,
+    DLC_ERROR_ARGUMENT = 1, /* a null pointer, a negative dimension, a thread count that cannot be */
+    DLC_ERROR_SHAPE = 2,    /* dimensions that contradict the model, or sizes beyond 64 bits */
+    DLC_ERROR_MEMORY = 3,   /* the arena could not be allocated */
+    DLC_ERROR_THREAD = 4    /* a thread could not be started */
+};
+
+typedef struct dlc_options {
+    int32_t threads; /* threads a run may use; 0: the CPUs this process may run on, no more than OMP_NUM_THREADS or than can pay */
+} dlc_options;
+
+/* A dimension of an input or output. Most are constant (scale 0) or linear in one symbol; others only dlc_model_info.shape() knows. */
+typedef struct dlc_dim {
+    const char *text; /* the expression: "3", "batch", "2*seq + 1" */
+    int32_t symbol;   /* the dimension is scale*symbols[symbol] + offset; -1: it is offset; -2: ask shape() */
+    int64_t scale;
+    int64_t offset;
+} dlc_dim;
+
+/* An input or output: a C-contiguous array. */
+typedef struct dlc_port {
+    const char *name;      /* the model's own name for it, UTF-8 */
+    const char *parameter; /* the name of the parameter of NAME_run */
+    const char *dtype;     /* "float32", "int64", "bool" (one byte, 0 or 1), "float16" and "bfloat16" (their bits), ... */
+    int32_t itemsize;      /* bytes of an element */
+    int32_t rank;
+    const dlc_dim *dims;
+} dlc_port;
+
+/* A call of a kernel: what the model is computed by, in order. */
+typedef struct dlc_call {
+    const char *kernel;
+    const char *form;      /* map, row, contraction, ... */
+    const char *origin;    /* the model's own nodes it computes, separated by ", " */
+    const char *operators; /* their operators, likewise */
+    int32_t parallel;      /* all threads share it */
+    int32_t barrier;       /* they wait for one another before it */
+} dlc_call;
+
+typedef struct dlc_metadata {
+    const char *key;
+    const char *value;
+} dlc_metadata;
+
+typedef struct dlc_model_info {
+    int32_t format;              /* DLC_MODEL_FORMAT of the library: look here before anywhere else */
+    const char *name;            /* the prefix of its functions */
+    const char *version;         /* of the dlcompile that made it */
+    const char *compiler;        /* the C compiler and its version */
+    const char *target;          /* the machine it is for: "x86-64-v3" */
+    const char *const *features; /* CPU features it needs, as /proc/cpuinfo spells them; ends with a null pointer */
+    const char *header;          /* the text of NAME.h */
+    int32_t symbol_count;
+    int32_t input_count;
+    int32_t output_count;
+    int32_t call_count;
+    int32_t metadata_count;
+    int32_t threads;            /* the most threads that can pay; 0: any number */
+    const char *const *symbols; /* the symbolic dimensions; arrays called `symbols` below hold their values in this order */
+    const dlc_port *inputs;
+    const dlc_port *outputs;
+    const dlc_call *calls;
+    const dlc_metadata *metadata;
+    int64_t weights_bytes;
+    /* The dimensions of a port (inputs first, then outputs) into `dims`. 0, or the status NAME_run would return. */
+    int32_t (*shape)(const int64_t *symbols, int32_t port, int64_t *dims);
+    /* Bytes of memory a context needs (`threads` 0: the default); -1 where there is no answer. */
+    int64_t (*arena_bytes)(const int64_t *symbols, int32_t threads);
+    /* Floating-point operations and bytes moved, of each call; -1 for one beyond 64 bits. */
+    void (*costs)(const int64_t *symbols, int64_t *flops, int64_t *bytes);
+    /* NAME_create, NAME_run, NAME_error and NAME_destroy for callers that learn of the model at run time. */
+    void *(*create)(const dlc_options *options);
+    int32_t (*run)(void *context, const int64_t *symbols, const void *const *inputs, void *const *outputs);
+    const char *(*error)(const void *context);
+    void (*destroy)(void *context);
+    /* From now on every run adds to seconds[i] the time of call i (an array of call_count); null: no longer. */
+    void (*profile)(void *context, double *seconds);
+    /* The threads a run of this context uses. */
+    int32_t (*context_threads)(const void *context);
+} dlc_model_info;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,510 @@
+/* The run of a model: contexts, the arena, the team of threads. Included by the one source file of a model that has its functions;
+ * that file describes the model in a `dlc_program`, and what is here works from the description. */
+#ifndef DLC_RUNTIME_H
+#define DLC_RUNTIME_H
+
+#ifndef _GNU_SOURCE
+#error "compile with -D_GNU_SOURCE (or -std=gnu11 and _GNU_SOURCE before the first include)"
+#endif
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+#include "dlc_base.h"
+#include "dlc_model.h"
+#include "dlc_plan.h"
+
+#define DLC_ERROR_BYTES 512
+#define DLC_MAX_THREADS 1024
+
+struct dlc_context;
+
+/* Two dimensions that have to be equal. */
+typedef struct dlc_constraint {
+    dlc_size left, right;
+    const char *left_text, *right_text;
+    const char *origin; /* the model's node that needs it */
+} dlc_constraint;
+
+/* What the code of a model says about it. Sizes refer to the values that `evaluate` computes of the symbols. */
+typedef struct dlc_program {
+    const dlc_model_info *info;
+    int32_t expression_count, cost_count;
+    int32_t buffer_count; /* 0 where the arena was planned at compile time */
+    int32_t constraint_count;
+    int32_t scratch_count;
+    int64_t arena_bytes; /* of an arena planned at compile time */
+    int (*evaluate)(const int64_t *symbols, int64_t *values); /* not 0: a value does not fit 64 bits */
+    void (*evaluate_costs)(const int64_t *symbols, int64_t *values); /* one that does not fit is -1 */
+    const dlc_buffer *buffers;
+    const dlc_constraint *constraints;
+    const dlc_size *scratch;    /* bytes each thread needs in the calls that need any; it gets the most of them */
+    const dlc_size *dimensions; /* of the inputs, one after the other, then of the outputs */
+    const dlc_size *port_bytes; /* of the inputs, then of the outputs */
+    const dlc_size *flops, *bytes; /* of the calls */
+    void (*calls)(struct dlc_context *context, dlc_team *team); /* every thread of the team runs this */
+} dlc_program;
+
+/* Where everything lies for some values of the symbols. */
+typedef struct dlc_layout {
+    int64_t *values, *sizes, *offsets;
+    int32_t *order, *placed;
+    int64_t bytes, scratch; /* of the arena's buffers; of each thread */
+} dlc_layout;
+
+#if DLC_THREADED
+#include "dlc_fork.h"
+#endif
+
+typedef struct dlc_context {
+    const dlc_program *program;
+    int32_t threads;
+    int32_t planned;  /* `layout` and `arena` fit `symbols` */
+    int64_t *symbols;
+    dlc_layout layout;
+    void *arena;
+    int64_t arena_bytes, scratch_offset;
+    const void *const *inputs; /* of the run in progress */
+    void *const *outputs;
+    double *seconds; /* of each call; null unless the run is profiled */
+    double since;
+    int32_t marked;
+#if DLC_THREADED
+    dlc_barrier_state barrier;
+    dlc_helper helper;
+#endif
+    char error[DLC_ERROR_BYTES];
+} dlc_context;
+
+static _Thread_local char dlc_create_error[DLC_ERROR_BYTES];
+static const char dlc_nothing[DLC_ARENA_ALIGNMENT] __attribute__((aligned(DLC_ARENA_ALIGNMENT))); /* stands for null pointers to empty arrays */
+
+/* -- errors ------------------------------------------------------------------------------------------------------------- */
+__attribute__((format(printf, 3, 4))) static int32_t dlc_fail(char *error, int32_t status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error, DLC_ERROR_BYTES, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+/* "batch=3, seq=7", for messages */
+static const char *dlc_symbols_text(const dlc_model_info *info, const int64_t *symbols, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (int32_t i = 0; i < info->symbol_count && used < size; ++i)
+        used += (size_t)snprintf(text + used, size - used, "%s%s=%" PRId64, i ? ", " : "", info->symbols[i], symbols[i]);
+    return text;
+}
+
+/* -- layout ------------------------------------------------------------------------------------------------------------- */
+/* Room for a layout behind `extra` bytes, in one allocation. */
+static void *dlc_layout_allocate(const dlc_program *program, size_t extra, dlc_layout *layout)
+{
+    const size_t values = (size_t)program->expression_count, buffers = (size_t)program->buffer_count;
+    extra = (extra + 7) & ~(size_t)7;
+    size_t size = extra + (values + 2 * buffers) * sizeof(int64_t) + 2 * buffers * sizeof(int32_t);
+    size = (size + DLC_ARENA_ALIGNMENT) & -(size_t)DLC_ARENA_ALIGNMENT;
+    unsigned char *memory = aligned_alloc(DLC_ARENA_ALIGNMENT, size);
+    if (memory) {
+        memset(memory, 0, size);
+        layout->values = (int64_t *)(void *)(memory + extra);
+        layout->sizes = layout->values + values;
+        layout->offsets = layout->sizes + buffers;
+        layout->order = (int32_t *)(void *)(layout->offsets + buffers);
+        layout->placed = layout->order + buffers;
+    }
+    return memory;
+}
+
+static int32_t dlc_check_symbols(const dlc_program *program, const int64_t *symbols, char *error)
+{
+    const dlc_model_info *info = program->info;
+    for (int32_t i = 0; i < info->symbol_count; ++i)
+        if (symbols[i] < 0)
+            return dlc_fail(error, DLC_ERROR_ARGUMENT, "%s: dimension %s is %" PRId64 ", and must not be negative", info->name,
+                            info->symbols[i], symbols[i]);
+    return DLC_OK;
+}
+
+/* The values of all expressions, and whether the model takes them. */
+static int32_t dlc_evaluate(const dlc_program *program, const int64_t *symbols, int64_t *values, char *error)
+{
+    const dlc_model_info *info = program->info;
+    char text[256];
+    int32_t status = dlc_check_symbols(program, symbols, error);
+    if (status)
+        return status;
+    if (program->evaluate(symbols, values))
+        return dlc_fail(error, DLC_ERROR_SHAPE, "%s: with %s an array has more bytes than 64 bits can count", info->name,
+                        dlc_symbols_text(info, symbols, text, sizeof text));
+    for (int32_t i = 0; i < program->constraint_count; ++i) {
+        const dlc_constraint *c = &program->constraints[i];
+        const int64_t left = dlc_size_value(c->left, values), right = dlc_size_value(c->right, values);
+        if (left != right)
+            return dlc_fail(error, DLC_ERROR_SHAPE, "%s: node %s needs %s and %s to be equal; they are %" PRId64 " and %" PRId64 " (%s)",
+                            info->name, c->origin, c->left_text, c->right_text, left, right,
+                            dlc_symbols_text(info, symbols, text, sizeof text));
+    }
+    const dlc_size *dimension = program->dimensions;
+    for (int32_t i = 0; i < info->input_count + info->output_count; ++i) {
+        const dlc_port *port = i < info->input_count ? &info->inputs[i] : &info->outputs[i - info->input_count];
+        for (int32_t axis = 0; axis < port->rank; ++axis, ++dimension) {
+            const int64_t value = dlc_size_value(*dimension, values);
+            if (value < 0)
+                return dlc_fail(error, DLC_ERROR_SHAPE, "%s: axis %d of %s has %s = %" PRId64 " elements (%s)", info->name, (int)axis,
+                                port->name, port->dims[axis].text, value, dlc_symbols_text(info, symbols, text, sizeof text));
+        }
+    }
+    return DLC_OK;
+}
+
+static int32_t dlc_lay_out(const dlc_program *program, const int64_t *symbols, dlc_layout *layout, char *error)
+{
+    const dlc_model_info *info = program->info;
+    char text[256];
+    int32_t status = dlc_evaluate(program, symbols, layout->values, error);
+    if (status)
+        return status;
+    layout->bytes = program->arena_bytes;
+    layout->scratch = 0;
+    for (int32_t i = 0; i < program->buffer_count; ++i) {
+        layout->sizes[i] = dlc_size_value(program->buffers[i].bytes, layout->values);
+        if (layout->sizes[i] < 0)
+            return dlc_fail(error, DLC_ERROR_SHAPE, "%s: with %s an intermediate array has a negative size", info->name,
+                            dlc_symbols_text(info, symbols, text, sizeof text));
+    }
+    if (program->buffer_count)
+        layout->bytes = dlc_plan_arena(program->buffer_count, program->buffers, layout->sizes, layout->offsets, layout->order, layout->placed);
+    for (int32_t i = 0; i < program->scratch_count; ++i) {
+        const int64_t bytes = dlc_size_value(program->scratch[i], layout->values);
+        layout->scratch = bytes > layout->scratch ? bytes : layout->scratch;
+    }
+    if (layout->bytes < 0 || layout->scratch > INT64_MAX / (2 * DLC_MAX_THREADS))
+        return dlc_fail(error, DLC_ERROR_SHAPE, "%s: with %s the arena has more bytes than 64 bits can count", info->name,
+                        dlc_symbols_text(info, symbols, text, sizeof text));
+    layout->scratch = (layout->scratch + DLC_ARENA_ALIGNMENT - 1) & -(int64_t)DLC_ARENA_ALIGNMENT;
+    return DLC_OK;
+}
+
+/* Buffers, then the scratch of each thread. -1 beyond 64 bits. */
+static int64_t dlc_layout_bytes(const dlc_layout *layout, int32_t threads)
+{
+    int overflow = 0;
+    const int64_t bytes = dlc_checked_add(&overflow, layout->bytes, layout->scratch * threads);
+    return overflow ? -1 : bytes;
+}
+
+/* -- the arena ---------------------------------------------------------------------------------------------------------- */
+#define DLC_HUGE_PAGE ((int64_t)2 << 20)
+
+static void *dlc_allocate(int64_t bytes)
+{
+    const int64_t alignment = bytes >= 2 * DLC_HUGE_PAGE ? DLC_HUGE_PAGE : 4096; /* fewer page faults and address misses */
+    if (bytes < 0 || bytes > INT64_MAX - DLC_HUGE_PAGE)
+        return NULL;
+    const size_t size = (size_t)((bytes + alignment - 1) & -alignment);
+    void *memory = aligned_alloc((size_t)alignment, size ? size : (size_t)alignment);
+#ifdef MADV_HUGEPAGE
+    if (memory && alignment == DLC_HUGE_PAGE)
+        madvise(memory, size, MADV_HUGEPAGE);
+#endif
+    return memory;
+}
+
+static int32_t dlc_plan(dlc_context *context, const int64_t *symbols)
+{
+    const dlc_program *program = context->program;
+    context->planned = 0;
+    int32_t status = dlc_lay_out(program, symbols, &context->layout, context->error);
+    if (status)
+        return status;
+    const int64_t bytes = dlc_layout_bytes(&context->layout, context->threads);
+    if (bytes < 0 || bytes > context->arena_bytes) {
+        free(context->arena);
+        context->arena = dlc_allocate(bytes);
+        context->arena_bytes = context->arena ? bytes : 0;
+        if (!context->arena) {
+            char text[256];
+            return dlc_fail(context->error, DLC_ERROR_MEMORY, "%s: no memory for an arena of %" PRId64 " bytes (%s%s%d threads)",
+                            program->info->name, bytes, dlc_symbols_text(program->info, symbols, text, sizeof text),
+                            program->info->symbol_count ? ", " : "", (int)context->threads);
+        }
+    }
+    context->scratch_offset = context->layout.bytes;
+    if (program->info->symbol_count)
+        memcpy(context->symbols, symbols, (size_t)program->info->symbol_count * sizeof *symbols);
+    context->planned = 1;
+    return DLC_OK;
+}
+
+/* -- what generated code calls ------------------------------------------------------------------------------------------ */
+/* Call `call` begins: what has passed since the last mark was the call before it. */
+static inline void dlc_mark(dlc_context *context, const dlc_team *team, int32_t call)
+{
+    if (__builtin_expect(context->seconds == NULL, 1) || team->index != 0)
+        return;
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    const double seconds = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+    if (context->marked >= 0)
+        context->seconds[context->marked] += seconds - context->since;
+    context->since = seconds;
+    context->marked = call;
+}
+
+/* The team that a call on one thread is made by. */
+static inline dlc_team dlc_alone(const dlc_team *team)
+{
+    dlc_team alone = *team;
+    alone.index = 0;
+    alone.count = 1;
+    return alone;
+}
+
+/* -- runs --------------------------------------------------------------------------------------------------------------- */
+static dlc_team dlc_member(dlc_context *context, int index, int count)
+{
+    dlc_team team;
+    memset(&team, 0, sizeof team);
+    team.index = index;
+    team.count = count;
+    team.scratch = (void *)((char *)context->arena + context->scratch_offset + index * context->layout.scratch);
+#if DLC_THREADED
+    team.barrier = &context->barrier;
+#endif
+    return team;
+}
+
+#if DLC_THREADED
+static void dlc_work(void *argument)
+{
+    dlc_context *context = argument;
+    dlc_team team = dlc_member(context, omp_get_thread_num(), omp_get_num_threads());
+    context->program->calls(context, &team);
+}
+
+static void dlc_parallel(void *argument)
+{
+    dlc_context *context = argument;
+    memset(&context->barrier, 0, sizeof context->barrier);
+    GOMP_parallel(dlc_work, context, (unsigned)context->threads, 0);
+}
+#endif
+
+static int32_t dlc_compute(dlc_context *context)
+{
+#if DLC_THREADED
+    if (context->threads > 1) {
+        if (!dlc_pool_is_stale()) {
+            dlc_parallel(context);
+            return DLC_OK;
+        }
+        const int failure = dlc_helper_run(&context->helper, dlc_parallel, context);
+        return failure ? dlc_fail(context->error, DLC_ERROR_THREAD, "%s: no thread to run on after a fork: %s",
+                                  context->program->info->name, strerror(failure))
+                       : DLC_OK;
+    }
+#endif
+    dlc_team team = dlc_member(context, 0, 1);
+    context->program->calls(context, &team);
+    return DLC_OK;
+}
+
+static int32_t dlc_check_pointers(dlc_context *context, const void *const *inputs, void *const *outputs)
+{
+    const dlc_program *program = context->program;
+    const dlc_model_info *info = program->info;
+    for (int32_t i = 0; i < info->input_count + info->output_count; ++i) {
+        const int output = i >= info->input_count;
+        const void *pointer = output ? outputs[i - info->input_count] : inputs[i];
+        if (!pointer && dlc_size_value(program->port_bytes[i], context->layout.values) > 0)
+            return dlc_fail(context->error, DLC_ERROR_ARGUMENT, "%s: the pointer for %s %s is null", info->name,
+                            output ? "output" : "input", output ? info->outputs[i - info->input_count].name : info->inputs[i].name);
+    }
+    return DLC_OK;
+}
+
+static int32_t dlc_run(dlc_context *context, const int64_t *symbols, const void *const *inputs, void *const *outputs)
+{
+    if (!context)
+        return DLC_ERROR_ARGUMENT;
+    const dlc_model_info *info = context->program->info;
+    int32_t status = DLC_OK;
+    if (!context->planned || (info->symbol_count && memcmp(symbols, context->symbols, (size_t)info->symbol_count * sizeof *symbols)))
+        status = dlc_plan(context, symbols);
+    if (!status)
+        status = dlc_check_pointers(context, inputs, outputs);
+    if (status)
+        return status;
+    context->inputs = inputs;
+    context->outputs = outputs;
+    context->marked = -1;
+    status = dlc_compute(context);
+    if (context->seconds) {
+        const dlc_team first = dlc_member(context, 0, 1);
+        dlc_mark(context, &first, -1);
+    }
+    return status;
+}
+
+/* The argument of a call: an array of the caller's, or something to point to where it is empty and its pointer null. */
+static inline const void *dlc_input(const dlc_context *context, int32_t index)
+{
+    return context->inputs[index] ? context->inputs[index] : dlc_nothing;
+}
+
+static inline void *dlc_output(const dlc_context *context, int32_t index)
+{
+    return context->outputs[index] ? context->outputs[index] : (void *)(uintptr_t)dlc_nothing;
+}
+
+/* -- contexts ----------------------------------------------------------------------------------------------------------- */
+static int32_t dlc_default_threads(const dlc_program *program)
+{
+#if DLC_THREADED
+    const int processors = omp_get_num_procs(), wanted = omp_get_max_threads();
+    int threads = processors < wanted ? processors : wanted;
+    if (program->info->threads && threads > program->info->threads)
+        threads = program->info->threads;
+    return threads < 1 ? 1 : threads > DLC_MAX_THREADS ? DLC_MAX_THREADS : threads;
+#else
+    (void)program;
+    return 1;
+#endif
+}
+
+static void dlc_destroy(dlc_context *context)
+{
+    if (!context)
+        return;
+#if DLC_THREADED
+    dlc_helper_stop(&context->helper);
+#endif
+    free(context->arena);
+    free(context);
+}
+
+static dlc_context *dlc_create(const dlc_program *program, const dlc_options *options)
+{
+    dlc_layout layout;
+    dlc_create_error[0] = 0;
+    const int32_t asked = options ? options->threads : 0;
+    if (asked < 0 || asked > DLC_MAX_THREADS) {
+        dlc_fail(dlc_create_error, DLC_ERROR_ARGUMENT, "%s: %d threads asked for; 0 (the default) to %d are possible",
+                 program->info->name, (int)asked, DLC_MAX_THREADS);
+        return NULL;
+    }
+    const size_t symbols = (size_t)program->info->symbol_count * sizeof(int64_t);
+    const size_t head = (sizeof(dlc_context) + 7) & ~(size_t)7;
+    dlc_context *context = dlc_layout_allocate(program, head + symbols, &layout);
+    if (!context) {
+        dlc_fail(dlc_create_error, DLC_ERROR_MEMORY, "%s: no memory for a context", program->info->name);
+        return NULL;
+    }
+    context->program = program;
+    context->layout = layout;
+    context->symbols = (int64_t *)(void *)((char *)context + head);
+    context->threads = asked ? asked : dlc_default_threads(program);
+#if DLC_THREADED
+    dlc_threads_begin();
+#else
+    context->threads = 1;
+#endif
+    if (!program->info->symbol_count && dlc_plan(context, NULL)) {
+        memcpy(dlc_create_error, context->error, sizeof dlc_create_error);
+        dlc_destroy(context);
+        return NULL;
+    }
+    return context;
+}
+
+static const char *dlc_error(const dlc_context *context)
+{
+    return context ? context->error : dlc_create_error;
+}
+
+/* -- for dlc_model_info -------------------------------------------------------------------------------------------------- */
+static int32_t dlc_any_run(void *context, const int64_t *symbols, const void *const *inputs, void *const *outputs)
+{
+    return dlc_run(context, symbols, inputs, outputs);
+}
+
+static const char *dlc_any_error(const void *context)
+{
+    return dlc_error(context);
+}
+
+static void dlc_any_destroy(void *context)
+{
+    dlc_destroy(context);
+}
+
+static void dlc_any_profile(void *context, double *seconds)
+{
+    ((dlc_context *)context)->seconds = seconds;
+}
+
+static int32_t dlc_any_threads(const void *context)
+{
+    return ((const dlc_context *)context)->threads;
+}
+
+/* -- questions ---------------------------------------------------------------------------------------------------------- */
+static int64_t dlc_arena_bytes(const dlc_program *program, const int64_t *symbols, int32_t threads)
+{
+    dlc_layout layout;
+    char error[DLC_ERROR_BYTES];
+    if (threads < 0 || threads > DLC_MAX_THREADS)
+        return -1;
+    void *memory = dlc_layout_allocate(program, 0, &layout);
+    if (!memory)
+        return -1;
+    const int failed = dlc_lay_out(program, symbols, &layout, error);
+    const int64_t bytes = failed ? -1 : dlc_layout_bytes(&layout, threads ? threads : dlc_default_threads(program));
+    free(memory);
+    return bytes;
+}
+
+static int32_t dlc_shape(const dlc_program *program, const int64_t *symbols, int32_t port, int64_t *dims)
+{
+    const dlc_model_info *info = program->info;
+    dlc_layout layout;
+    if (port < 0 || port >= info->input_count + info->output_count)
+        return dlc_fail(dlc_create_error, DLC_ERROR_ARGUMENT, "%s: there is no port %d", info->name, (int)port);
+    void *memory = dlc_layout_allocate(program, 0, &layout);
+    if (!memory)
+        return dlc_fail(dlc_create_error, DLC_ERROR_MEMORY, "%s: no memory to compute a shape", info->name);
+    const int32_t status = dlc_evaluate(program, symbols, layout.values, dlc_create_error);
+    if (!status) {
+        const dlc_size *dimension = program->dimensions;
+        for (int32_t i = 0; i < port; ++i)
+            dimension += i < info->input_count ? info->inputs[i].rank : info->outputs[i - info->input_count].rank;
+        const int32_t rank = port < info->input_count ? info->inputs[port].rank : info->outputs[port - info->input_count].rank;
+        for (int32_t axis = 0; axis < rank; ++axis)
+            dims[axis] = dlc_size_value(dimension[axis], layout.values);
+    }
+    free(memory);
+    return status;
+}
+
+static void dlc_costs(const dlc_program *program, const int64_t *symbols, int64_t *flops, int64_t *bytes)
+{
+    int64_t *values = calloc((size_t)program->cost_count + 1, sizeof *values);
+    if (values)
+        program->evaluate_costs(symbols, values);
+    for (int32_t i = 0; i < program->info->call_count; ++i) {
+        flops[i] = values ? dlc_size_value(program->flops[i], values) : -1;
+        bytes[i] = values ? dlc_size_value(program->bytes[i], values) : -1;
+    }
+    free(values);
+}
+
+#endif

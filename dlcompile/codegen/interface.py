@@ -1,0 +1,46 @@
+"""The C interface of a model: what its functions and their parameters are called, and what type they have."""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dlcompile.codegen.names import identifier, model_identifier, unique_identifiers
+from dlcompile.graph import DTYPES
+from dlcompile.kernels.program import Port, Program
+
+_PUBLIC_TYPES = {"dlc_float16": "uint16_t", "dlc_bfloat16": "uint16_t"}
+_LOCALS = ("symbol_values", "input_arrays", "output_arrays", "context", "team", "alone", "arena", "weights", "d", "at", "overflow", "symbols", "values", "inputs", "outputs", "threads")
+
+
+@dataclass(frozen=True)
+class Interface:
+    """Names in C. `name` is the model's prefix; symbols, inputs and outputs have a parameter each, in the program's order."""
+
+    name: str
+    symbols: tuple[str, ...]
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+    def function(self, kernel: str) -> str:
+        """The C function of a kernel."""
+        return _function(self.name, kernel)
+
+
+def _function(name: str, kernel: str) -> str:
+    """`k_` keeps kernels apart from the functions of the interface."""
+    return f"{name}_k_{identifier(kernel, 'kernel')}"
+
+
+def interface(program: Program) -> Interface:
+    """The interface of a program: parameters are the model's own names as far as C takes them, made unique."""
+    name = model_identifier(program.name)
+    taken = (*_LOCALS, name, f"{name}_weights_address", *(_function(name, c.kernel.name) for c in program.calls))
+    symbols = unique_identifiers(program.symbols, taken, "dim")
+    inputs = unique_identifiers((p.name for p in program.inputs), (*taken, *symbols), "input")
+    outputs = unique_identifiers((p.name for p in program.outputs), (*taken, *symbols, *inputs), "output")
+    return Interface(name, symbols, inputs, outputs)
+
+
+def public_type(port: Port) -> str:
+    """The C type of an element in the header: float16 and bfloat16 are their bits."""
+    storage = DTYPES[port.type.dtype].c_storage
+    return _PUBLIC_TYPES.get(storage, storage)
