@@ -4,7 +4,7 @@ Primitives (elementwise, movement, indexing, reductions, contractions, windows, 
 evaluation and their cost; composites (activations, normalizations, attention, recurrent, resampling) state a decomposition into them.
 """
 from dlcompile.operators import (activations, attention, contractions, control, elementwise, indexing, movement, normalizations, ordering,  # noqa: F401
-                                 recurrent, reductions, resampling, windows)
+                                 quantization, recurrent, reductions, resampling, windows)
 from dlcompile.operators.interpreter import evaluate, evaluate_node
 
 __all__ = ["evaluate", "evaluate_node"]

@@ -148,3 +148,35 @@ def rnn(x: TensorLike, w: TensorLike, r: TensorLike, *optional: TensorLike, pres
     sequence_lens, initial_h."""
     return apply("rnn", *(as_tensor(t) for t in (x, w, r, *optional)), present=tuple(present), direction=direction,
                  activations=tuple(activations), alphas=tuple(alphas), betas=tuple(betas), clip=clip)
+
+
+def conv_transpose(x: TensorLike, w: TensorLike, *, strides, padding, output_padding, dilations, groups: int = 1,
+                   layout: str = "channels_first") -> Tensor:
+    """Transposed convolution: the derivative of a convolution by its input. channels_first: x [N, C, *S], w [C, O/groups, *K];
+    channels_last: x [N, *S, C], w [*K, O/groups, C]. `padding` (before, after) cuts off:
+    extent = (S-1)*stride + (K-1)*dilation + 1 + output_padding - before - after."""
+    return apply("conv_transpose", *as_tensors(x, w), strides=tuple(strides), padding=tuple(tuple(p) for p in padding),
+                 output_padding=tuple(output_padding), dilations=tuple(dilations), groups=groups, layout=layout)
+
+
+def average_pool(x: TensorLike, *, window, strides, padding, dilation=None, count_include_pad: bool = False) -> Tensor:
+    """The mean of each window over the spatial axes of x [N, C, *S]; padding (before, after) for each axis, which counts where
+    `count_include_pad`."""
+    x = as_tensor(x)
+    return apply("average_pool", x, window=tuple(window), strides=tuple(strides), padding=tuple(tuple(p) for p in padding),
+                 dilation=tuple(dilation or (1,) * (x.rank - 2)), count_include_pad=bool(count_include_pad))
+
+
+def quantize_linear(x: TensorLike, scale: TensorLike, zero_point: TensorLike, *, axis: int = 1) -> Tensor:
+    """saturate(round(x / scale) + zero_point) in the zero point's type; scale and zero point are scalars or vectors along `axis`."""
+    return apply("quantize_linear", as_tensor(x), as_tensor(scale), as_tensor(zero_point), axis=axis)
+
+
+def dequantize_linear(x: TensorLike, scale: TensorLike, zero_point: TensorLike, *, axis: int = 1) -> Tensor:
+    """(x - zero_point) * scale, in the scale's type; scale and zero point are scalars or vectors along `axis`."""
+    return apply("dequantize_linear", as_tensor(x), as_tensor(scale), as_tensor(zero_point), axis=axis)
+
+
+def trilu(x: TensorLike, k: int = 0, *, upper: bool = True) -> Tensor:
+    """The upper (or lower) triangle of the last two axes from diagonal `k` on, 0 elsewhere."""
+    return apply("trilu", as_tensor(x), k=k, upper=bool(upper))
