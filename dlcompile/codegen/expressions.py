@@ -21,29 +21,27 @@ def c_dim(dim: DimLike, binding: float = 0) -> str:
     terms = sorted(dim.terms.items(), key=lambda t: t[1] < 0)  # something positive first: no leading minus
     text = ""
     for monomial, coefficient in terms:
-        factors = [_c_atom(atom) for atom in monomial]
+        factors = [_c_atom(atom, PRODUCT if len(monomial) > 1 or coefficient != 1 or len(terms) > 1 else binding) for atom in monomial]
         if abs(coefficient) != 1 or not factors:
             factors.append(c_dim(abs(coefficient)))
         product = " * ".join(factors)
         text += (" - " if coefficient < 0 else " + ") + product if text else ("-" if coefficient < 0 else "") + product
-    single = len(terms) == 1
-    level = SUM if not single else (ATOM if _is_name(dim) else PRODUCT)
-    return f"({text})" if level < binding else text
+    if len(terms) == 1:
+        ((monomial, coefficient),) = terms
+        alone = coefficient == 1 and len(monomial) == 1  # an atom parenthesizes itself
+        return f"({text})" if not alone and binding > PRODUCT else text
+    return f"({text})" if binding > SUM else text
 
 
-def _is_name(dim: Dim) -> bool:
-    ((monomial, coefficient),) = dim.terms.items()
-    return coefficient == 1 and len(monomial) == 1 and (isinstance(monomial[0], Symbol) or monomial[0].name in ("max", "min"))
-
-
-def _c_atom(atom: Symbol | Operation) -> str:
+def _c_atom(atom: Symbol | Operation, binding: float) -> str:
     if isinstance(atom, Symbol):
         return atom.name
     left, right = atom.left, atom.right
     if atom.name in ("max", "min"):
         return f"dlc_{atom.name}({c_dim(left)}, {c_dim(right)})"
-    if at_least(left, 0) and at_least(right, 1):
-        return f"({c_dim(left, PRODUCT)} {'/' if atom.name == 'floordiv' else '%'} {c_dim(right, UNARY)})"
+    if at_least(left, 0) and at_least(right, 0):  # no code runs over a dimension of extent 0: the divisor is not 0
+        text = f"{c_dim(left, PRODUCT)} {'/' if atom.name == 'floordiv' else '%'} {c_dim(right, UNARY)}"
+        return f"({text})" if binding >= PRODUCT else text
     return f"dlc_{'floordiv' if atom.name == 'floordiv' else 'floormod'}({c_dim(left)}, {c_dim(right)})"
 
 

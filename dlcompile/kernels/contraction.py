@@ -123,7 +123,7 @@ def _analyse_conv(node: Node, storage) -> Contraction | None:
     if found is not None and depthwise:
         if len(found.contracted) != spatial + 1 or found.contracted[-1].stride != 1 or spatial > 2:
             return None
-        return replace(found, depthwise=True)
+        return replace(found, depthwise=True) if isinstance(out, int) else None
     return found
 
 
@@ -142,7 +142,7 @@ def _contraction(lhs, at, batch, rows, contracted, batch_shape, row_shape, depth
     row_runs = _runs(row_shape, rest[: len(rows)], "m")
     depth_runs = _runs(depth_shape, rest[len(rows):], "k") if merge_contracted else tuple(
         Run(e, s, (e,), f"k{i}") for i, (e, s) in enumerate(zip(depth_shape, rest[len(rows):])))
-    if len(depth_runs) > 3 or not all(isinstance(c, int) for c in columns) or not depth_runs:
+    if len(depth_runs) > 3 or not depth_runs:
         return None
     if depth_runs[-1].stride != 1 and len(depth_runs) > 1 and merge_contracted:
         return None
@@ -312,7 +312,7 @@ def lower_contraction(group: Group, context: Context, plan: Plan) -> Lowered:
             matrix = matrix * run.extent + coordinate
         b_index, b_row = plan.packed.offset + (matrix * column_blocks + nb) * (c.depth * width), width
     valid_rows = dim_min(plan.rows, rows.extent - rb * plan.rows)
-    valid_columns = c.width if column_blocks == 1 else width if c.width % width == 0 else dim_min(width, c.width - nb * width)
+    valid_columns = _valid_columns(c.width, width, nb)
     tile = Tile("depthwise" if c.depthwise else "contract", "tile", plan.rows, width, left, a_index, rows.stride, last.stride, taps,
                 1 if c.depthwise else last.extent, right, b_index, b_row, valid_rows, valid_columns)
 
@@ -339,6 +339,13 @@ def _share(axes: tuple[Axis, ...], statements: Block, parallel: bool) -> Block:
     if parallel and len(axes) > 1:
         axes, statements = collapse(axes, statements, keep=0)
     return nest(axes, statements, parallel=parallel, vector=False)
+
+
+def _valid_columns(columns: DimLike, width: int, block: DimLike) -> DimLike:
+    """How many columns of a block exist; a constant where it is the same for all blocks."""
+    if isinstance(columns, int) and (columns <= width or columns % width == 0):
+        return min(columns, width)
+    return dim_min(width, columns - block * width)
 
 
 def _rows_first(c: Contraction, target: Target) -> bool:

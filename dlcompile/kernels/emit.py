@@ -132,7 +132,7 @@ class Emitter:
             return expression.value
         if self._guarded:
             raise CannotFuse("an index is loaded under a condition")
-        name = self.fresh("i")
+        name = self.fresh("index")
         wide = cast(expression, INT64)
         clamped = Apply("maximum", (Apply("minimum", (wide, Index(extent - 1, INT64)), INT64), Number(0, INT64)), INT64)
         self.lets.append(Let(name, clamped))

@@ -16,6 +16,7 @@ from dlcompile.graph import Graph, Node, OPERATORS, Tensor
 from dlcompile.kernels.access import CannotFuse, VIEWS
 from dlcompile.kernels.emit import is_elementwise
 from dlcompile.kernels.group import EXPENSIVE, Group
+from dlcompile.kernels.library import MOVES_RESULT
 from dlcompile.kernels.rows import ARGUMENT_REDUCTIONS, PLAIN_REDUCTIONS
 
 TILE, ROW, WINDOW, MAP, CUMULATIVE = "tile", "row", "window", "map", "cumulative"
@@ -129,6 +130,8 @@ def _may_join(node: Node, form: str, group: Group, between: set[Node]) -> bool:
         return group.form in (MAP, ROW) and all(a.op in PLAIN_REDUCTIONS and _same_reduction(a, node) for a in group.anchors)
     if form in (TILE, WINDOW):
         return group.form == MAP and not group.anchors
+    if form in MOVES_RESULT:
+        return all(n.op in VIEWS for n in group.nodes)
     return False
 
 

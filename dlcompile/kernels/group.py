@@ -4,10 +4,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from dlcompile.graph import DimLike, Graph, Node, OPERATORS, Tensor
+from dlcompile.graph import DimLike, Graph, Node, OPERATORS, Tensor, symbol
 from dlcompile.kernels.access import Coordinates, Storage, forward_through
 from dlcompile.kernels.emit import Parameters
-from dlcompile.kernels.ir import KernelFunction
+from dlcompile.kernels.ir import KernelFunction, Statement, substitute
+from dlcompile.kernels.nest import symbols_inside
 from dlcompile.kernels.program import Argument
 from dlcompile.kernels.target import Target
 
@@ -59,10 +60,11 @@ def forward(views: list[Node], at: Coordinates) -> Coordinates:
 
 @dataclass(frozen=True)
 class Lowered:
-    """A kernel made of a group: its IR, the arrays its parameters stand for, and what it needs."""
+    """A kernel made of a group: its IR, the arrays and dimensions its parameters stand for, and what it needs."""
 
     function: KernelFunction
     arguments: tuple[Argument, ...]
+    dimensions: tuple[DimLike, ...]
     parallel: bool
     scratch: DimLike = 0
 
@@ -101,9 +103,9 @@ def worth_sharing(work: DimLike, threshold: int = 16384) -> bool:
     return not isinstance(work, int) or work >= threshold
 
 
-def finish(parameters: Parameters, body, form: str, parallel: bool, scratch: DimLike = 0) -> Lowered:
-    """The lowered kernel of a finished body."""
-    from dlcompile.kernels.nest import symbols_inside
-
-    function = KernelFunction(parameters.parameters, tuple(sorted(symbols_inside(body))), tuple(body), form)
-    return Lowered(function, parameters.arguments, parallel, scratch)
+def finish(parameters: Parameters, body: Iterable[Statement], form: str, parallel: bool, scratch: DimLike = 0) -> Lowered:
+    """The lowered kernel of a finished body. The model's dimensions become n0, n1, …: their names are the model's, these are the kernel's."""
+    names = sorted(symbols_inside(tuple(body)))
+    renamed = {name: symbol(f"n{position}") for position, name in enumerate(names)}
+    function = KernelFunction(parameters.parameters, tuple(str(d) for d in renamed.values()), substitute(tuple(body), renamed), form)
+    return Lowered(function, parameters.arguments, tuple(symbol(n) for n in names), parallel, scratch)

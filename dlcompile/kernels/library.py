@@ -4,18 +4,26 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dlcompile.graph import Node, Tensor
+from dlcompile.kernels import attention
 from dlcompile.kernels.access import Storage
 from dlcompile.kernels.group import Context, Group, Lowered
 
-FORMS: dict[str, Callable[[Group, Context], Lowered]] = {}
+FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
+    "attention": attention.lower_attention,
+}
 """operator → how its kernel is made"""
 
-OPERANDS: dict[str, Callable[[Node, Callable[[Tensor], Storage | None]], set[Tensor]]] = {}
-"""operator → the operands that have to be copied before its kernel can read them"""
+OPERANDS: dict[str, Callable[[Node, Callable[[Tensor], Storage | None]], set[Tensor]]] = {
+    "attention": attention.operands_to_copy,
+}
+"""operator → the operands that have to be copied before its kernel can read them; without a row, all that are views"""
+
+MOVES_RESULT = frozenset({"attention"})
+"""operators whose kernel stores its result through views that only rearrange"""
 
 
 def operands_to_copy(node: Node, stored: Callable[[Tensor], Storage | None]) -> set[Tensor]:
-    """The operands of `node` that do not lie as its kernel needs them: by default, all that are not stored."""
+    """The operands of `node` that do not lie as its kernel needs them."""
     if node.op in OPERANDS:
         return OPERANDS[node.op](node, stored)
     return {t for t in node.inputs if stored(t) is None}

@@ -5,7 +5,7 @@ from dlcompile.kernels.access import axes_symbols
 from dlcompile.kernels.emit import Emitter, Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, worth_sharing
 from dlcompile.kernels.ir import Store
-from dlcompile.kernels.nest import axes_of, merge, nest, split
+from dlcompile.kernels.nest import axes_of, block_transposed, merge, nest, split
 
 
 def lower_map(group: Group, context: Context) -> Lowered:
@@ -17,6 +17,6 @@ def lower_map(group: Group, context: Context) -> Lowered:
     value = emitter.value(root, at)
     target = context.stored(root)
     store = Store(parameters.write(target.argument, root.dtype), target.index(at), value)
-    axes, statements = merge(*split(axes_of(at), (*emitter.lets, store)))
+    axes, statements = block_transposed(*merge(*split(axes_of(at), (*emitter.lets, store))))
     parallel = worth_sharing(root.type.size + cost(group.nodes))
     return finish(parameters, nest(axes, statements, parallel=parallel), "map", parallel)

@@ -4,6 +4,7 @@ The steps, each a small function over (axes, statements):
 
     split     an axis that indices take apart (`i // 64`, `i % 64`) becomes two axes, and the divisions are gone
     merge     neighbouring axes that every index treats as one (`i*64 + j`) become one axis
+    block     a transposition walks both its sides a cache line at a time
     collapse  outer axes become one parallel loop, long enough to share out
     nest      loops around the statements, each variable bound in the outermost loop that knows its value
 """
@@ -12,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dlcompile.graph import Dim, DimLike, at_least, floordiv, mod, symbol, symbols_of
-from dlcompile.graph.dim import Operation, Symbol
+from dlcompile.graph import Dim, DimLike, at_least, ceildiv, dim_min, floordiv, mod, symbol, symbols_of
+from dlcompile.graph.dim import Operation
 from dlcompile.kernels.access import linear_coefficients
 from dlcompile.kernels.emit import INT64
-from dlcompile.kernels.ir import Declare, Index, Let, Loop, Statement, children, dims, substitute, symbols_used, walk
+from dlcompile.kernels.ir import (Declare, Index, Let, Load, Loop, Statement, dims, expressions, substitute, symbols_used, walk,
+                                  walk_expression)
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,35 @@ def _mergeable(outer: Axis, inner: Axis, statements: Block) -> bool:
     return True
 
 
+# -- block ------------------------------------------------------------------------------------------------------------------
+TRANSPOSE_BLOCK = 16  # elements: a cache line of float32
+
+
+def block_transposed(axes: Axes, statements: Block) -> tuple[Axes, Block]:
+    """Where the result runs along the last axis in memory but an operand along another one, walk that one in blocks innermost: reads
+    are whole cache lines then, and the lines written stay in the nearest cache until they are full."""
+    if len(axes) < 2:
+        return axes, statements
+    last = axes[-1]
+    for statement in statements:
+        for load in (e for root in expressions(statement) for e in walk_expression(root) if isinstance(e, Load)):
+            linear = linear_coefficients(load.index, [a.symbol for a in axes])
+            if linear is None or linear[1][-1] in (0, 1):
+                continue
+            position = next((p for p, c in enumerate(linear[1][:-1]) if c == 1), None)
+            if position is None or (isinstance(axes[position].extent, int) and axes[position].extent < TRANSPOSE_BLOCK):
+                continue
+            axis = axes[position]
+            blocks = Axis(f"{axis.name}a", ceildiv(axis.extent, TRANSPOSE_BLOCK))
+            start = blocks.symbol * TRANSPOSE_BLOCK if blocks.extent != 1 else 0
+            exact = isinstance(axis.extent, int) and axis.extent % TRANSPOSE_BLOCK == 0
+            inside = Axis(f"{axis.name}b", TRANSPOSE_BLOCK if exact else dim_min(TRANSPOSE_BLOCK, axis.extent - start))
+            statements = substitute(statements, {axis.name: start + inside.symbol})
+            outer = (blocks,) if blocks.extent != 1 else ()
+            return (*axes[:position], *outer, *axes[position + 1:-1], last, inside), statements
+    return axes, statements
+
+
 # -- collapse and nest ------------------------------------------------------------------------------------------------------
 def nest(axes: Axes, statements: Block, *, parallel: bool, vector: bool = True) -> Block:
     """Loops over the axes around the statements. The last axis is a vector loop where `vector`; where `parallel` the first ones become one
@@ -191,5 +222,3 @@ def symbols_inside(statements: Block) -> frozenset[str]:
                 bound.add(name)
     return frozenset(used - bound)
 
-
-__all__ = ["Axis", "Axes", "Block", "Symbol", "axes_of", "children", "collapse", "merge", "nest", "split", "symbols_inside"]

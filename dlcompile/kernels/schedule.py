@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dlcompile.graph import DimLike, Graph, Node, Tensor, TensorType, ceildiv, make_constant, product, symbol
+from dlcompile.graph import DimLike, Graph, Node, Tensor, TensorType, ceildiv, make_constant, product
 from dlcompile.kernels import library
 from dlcompile.kernels.access import CannotFuse, Storage, VIEWS, contiguous
 from dlcompile.kernels.contraction import Contraction, Plan, analyse, analyse_packing, lower_contraction, pack_constant, plan_tile
@@ -139,10 +139,10 @@ class _Scheduler:
             function = lowered.function
             if function not in kernels:
                 kernels[function] = Kernel(f"{function.form}_{len(kernels)}", (), function)
-            symbols = tuple(DimArgument(symbol(s)) for s in function.symbols)
+            dimensions = tuple(DimArgument(d) for d in lowered.dimensions)
             nodes = [n for n in group.ordered(graph) if not is_free(n)] or list(group.ordered(graph))
             made.append(Call(
-                kernels[function], (*lowered.arguments, *symbols), lowered.parallel, barriers[position], lowered.scratch,
+                kernels[function], (*lowered.arguments, *dimensions), lowered.parallel, barriers[position], lowered.scratch,
                 tuple(dict.fromkeys(o for n in nodes for o in n.origin)), cost(nodes), self._traffic(lowered),
                 function.form, tuple(n.op for n in nodes)))
         buffers = self._buffers(arguments, barriers)

@@ -16,7 +16,7 @@ LOADS_PER_CYCLE = 2  # vector loads (or broadcasts) in a cycle
 FMA_LATENCY = 4  # cycles until a multiply-add's result can be added to
 STORE_COST = 3.0  # cycles a vector of the result costs after the contraction: spilled, read again, epilogue, stored
 TILE_OVERHEAD = 12.0  # cycles a tile costs whatever its size
-UNKNOWN_ROWS = 256  # what a symbolic number of rows is taken for
+UNKNOWN = 256  # what a symbolic extent is taken for
 
 
 def tile_candidates(target: Target) -> tuple[tuple[int, int], ...]:
@@ -25,18 +25,17 @@ def tile_candidates(target: Target) -> tuple[tuple[int, int], ...]:
 
 
 @lru_cache(maxsize=4096)
-def choose_tile(target: Target, rows: DimLike, columns: int, depth: DimLike) -> tuple[int, int]:
+def choose_tile(target: Target, rows: DimLike, columns: DimLike, depth: DimLike) -> tuple[int, int]:
     """The tile (MR, NV) with the least estimated time for rows × columns results of `depth` terms each."""
-    many = rows if isinstance(rows, int) else UNKNOWN_ROWS
-    terms = depth if isinstance(depth, int) else 256
+    terms = depth if isinstance(depth, int) else UNKNOWN
 
     def time(tile: tuple[int, int]) -> float:
         mr, nv = tile
         width = nv * target.lanes
-        blocks = -(-columns // width)
-        full, rest = divmod(many, mr)
+        blocks = -(-columns // width) if isinstance(columns, int) else UNKNOWN / width + 0.5
         if not isinstance(rows, int):
-            rest = 0
+            return blocks * UNKNOWN / mr * _tile_time(mr, nv, terms)
+        full, rest = divmod(rows, mr)
         return blocks * (full * _tile_time(mr, nv, terms) + (_tile_time(rest, nv, terms) if rest else 0.0))
 
     return min(tile_candidates(target), key=lambda tile: (time(tile), -tile[0] * tile[1], -tile[1]))

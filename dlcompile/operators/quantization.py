@@ -1,0 +1,43 @@
+"""Linear quantisation, and triangles."""
+from __future__ import annotations
+
+import numpy as np
+
+from dlcompile import ops
+from dlcompile.graph import Tensor
+from dlcompile.operators.composite import composite, scalar
+
+
+def _along(values: Tensor, x: Tensor, axis: int) -> Tensor:
+    """A scalar as it is, a vector so that it broadcasts along one axis of `x`."""
+    if values.rank == 0 or values.shape == (1,):
+        return ops.reshape(values, ())
+    return ops.reshape(values, tuple(values.shape[0] if a == axis % x.rank else 1 for a in range(x.rank)))
+
+
+@composite("quantize_linear")
+def quantize_linear(attributes, x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+    """saturate(round(x / scale) + zero_point), halves to even"""
+    dtype, axis = zero_point.dtype, attributes["axis"]
+    bounds = np.iinfo(dtype)
+    y = ops.add(ops.round(ops.div(x, _along(scale, x, axis))), ops.cast(_along(zero_point, x, axis), x.dtype))
+    return ops.cast(ops.minimum(ops.maximum(y, scalar(x, bounds.min)), scalar(x, bounds.max)), dtype)
+
+
+@composite("dequantize_linear")
+def dequantize_linear(attributes, x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
+    """(x - zero_point) * scale; the difference is exact in int32"""
+    axis = attributes["axis"]
+    zero = _along(zero_point, x, axis)
+    if x.dtype.itemsize < 4 and x.dtype.kind in "iu":
+        x, zero = ops.cast(x, np.int32), ops.cast(zero, np.int32)
+    return ops.mul(ops.cast(ops.sub(x, zero), scale.dtype), _along(scale, x, axis))
+
+
+@composite("trilu")
+def trilu(attributes, x: Tensor) -> Tensor:
+    """The elements on and above (lower: below) diagonal k of the last two axes, 0 elsewhere"""
+    row, column = (ops.iota(np.int64, x.shape[-2:], axis) for axis in (0, 1))
+    edge = ops.add(row, ops.reshape(ops.shape_vector((attributes["k"],)), ()))
+    inside = ops.ge(column, edge) if attributes["upper"] else ops.le(column, edge)
+    return ops.select(inside, x, ops.as_tensor(np.zeros((), x.dtype)))
