@@ -15,7 +15,7 @@ def fold_constants(node: Node) -> Answer:
     """f(constants) → constant, unless that makes a small constant into a large one."""
     if not all(t.is_constant for t in node.inputs) or OPERATORS[node.op].family in ("random", "control"):
         return None
-    if not _is_affordable(node):
+    if not _is_affordable(node) or any(_has_symbols(v) for v in node.attributes.values()):
         return None
     values = evaluate_node(node, *(t.value for t in node.inputs))
     return tuple(make_constant(value, t.dtype) for value, t in zip(values, node.outputs, strict=True))
@@ -39,6 +39,13 @@ def _is_affordable(node: Node) -> bool:
         return False
     growth = 1 if node.op in REPEATING else GROWTH
     return size <= max(SMALL, growth * sum(t.type.nbytes for t in node.inputs))
+
+
+def _has_symbols(attribute) -> bool:
+    """Whether an attribute depends on the model's symbolic dimensions."""
+    if isinstance(attribute, (tuple, list)):
+        return any(_has_symbols(v) for v in attribute)
+    return isinstance(attribute, Dim)
 
 
 def _is_number(tensor: Tensor) -> bool:
