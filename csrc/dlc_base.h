@@ -1,0 +1,100 @@
+/* What every generated function stands on: compiler attributes, index arithmetic, and the team of threads that runs a model. */
+#ifndef DLC_BASE_H
+#define DLC_BASE_H
+
+#include <sched.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+/* A microkernel takes its tile as constants: they are constants only once it is inlined into its caller. */
+#define DLC_INLINE static inline __attribute__((always_inline, unused))
+/* Code that would only make its many callers larger. */
+#define DLC_NOINLINE static __attribute__((noinline, unused))
+/* A cache line, and the widest vector; written after the declarator: float tile[64] DLC_ALIGNED. */
+#define DLC_ALIGNED __attribute__((aligned(64)))
+#define DLC_RESTRICT __restrict__
+
+/* A loop with few and constant iterations over an array that is to live in registers must be unrolled altogether: no register has an address. */
+#ifdef __clang__
+#define DLC_UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define DLC_UNROLL _Pragma("GCC unroll 64")
+#endif
+
+/* -- index arithmetic ---------------------------------------------------------------------------------------------------- */
+DLC_INLINE int64_t dlc_min(int64_t a, int64_t b) { return a < b ? a : b; }
+DLC_INLINE int64_t dlc_max(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Division that rounds down and the remainder with the divisor's sign, as Python's // and %. The divisor is not 0. */
+DLC_INLINE int64_t dlc_floordiv(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
+DLC_INLINE int64_t dlc_floormod(int64_t a, int64_t b)
+{
+    const int64_t rest = a % b;
+    return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
+}
+
+/* -- the team ------------------------------------------------------------------------------------------------------------ */
+/* Where threads wait for one another. All zero at first. Arriving writes one cache line, waiting reads the other. */
+typedef struct dlc_barrier_state {
+    uint32_t arrived DLC_ALIGNED;    /* threads that wait in this generation */
+    uint32_t generation DLC_ALIGNED; /* counts the barriers passed; it may wrap, only equality is asked */
+} dlc_barrier_state;
+
+/* A thread's view of the threads that run a model together. */
+typedef struct dlc_team {
+    int index, count;           /* this thread is number `index` of `count` */
+    dlc_barrier_state *barrier; /* shared by the team; may be null for a team of one */
+    char *scratch;              /* memory of this thread alone, aligned to a cache line */
+} dlc_team;
+
+typedef struct dlc_range {
+    int64_t begin, end;
+} dlc_range;
+
+/* This thread's part of 0 ... n-1: contiguous, and no part is more than 1 longer than another. */
+DLC_INLINE dlc_range dlc_split(const dlc_team *team, int64_t n)
+{
+    const int64_t size = n / team->count, longer = n % team->count; /* the first `longer` parts have one more */
+    const int64_t begin = team->index * size + dlc_min(team->index, longer);
+    return (dlc_range){begin, begin + size + (team->index < longer)};
+}
+
+DLC_INLINE void dlc_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+#define DLC_SPINS 512 /* a few microseconds: longer than balanced work leaves anybody waiting, shorter than a time slice */
+
+/* Waits for the whole team. What any of them wrote before, all of them read after.
+ *
+ * The last to arrive opens the next generation. The others watch for it, for a while without leaving the processor, since the kernels of
+ * small models take less time than waking up; then they offer it to others, since with more threads than processors the one they wait
+ * for may need it. */
+DLC_INLINE void dlc_barrier(dlc_team *team)
+{
+    if (team->count == 1)
+        return;
+    dlc_barrier_state *const state = team->barrier;
+    const uint32_t generation = __atomic_load_n(&state->generation, __ATOMIC_RELAXED); /* cannot change before this thread arrives */
+    if (__atomic_add_fetch(&state->arrived, 1, __ATOMIC_ACQ_REL) == (uint32_t)team->count) {
+        __atomic_store_n(&state->arrived, 0, __ATOMIC_RELAXED); /* nobody arrives again before the next line */
+        __atomic_store_n(&state->generation, generation + 1, __ATOMIC_RELEASE);
+        return;
+    }
+    for (int spins = 0; __atomic_load_n(&state->generation, __ATOMIC_ACQUIRE) == generation; ++spins) {
+        if (spins < DLC_SPINS) {
+            dlc_pause();
+        } else {
+            spins = DLC_SPINS;
+            sched_yield();
+        }
+    }
+}
+
+#endif
