@@ -1,0 +1,4 @@
+"""ONNX models: `import_onnx` makes graphs of them, `export_onnx` writes graphs as them."""
+from dlcompile.frontends.onnx.importer import import_onnx
+
+__all__ = ["import_onnx"]

@@ -1,0 +1,209 @@
+"""Opening a model: bytes to a checked `ModelProto`, and the arrays its tensors hold, wherever they lie.
+
+A model file is not to be trusted: every size it claims is held against the bytes that are there before anything is allocated, and
+external data is read from below the model's own folder only.
+"""
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from google.protobuf.message import DecodeError
+from onnx import TensorProto, numpy_helper
+
+from dlcompile.errors import DTypeError, InvalidModelError
+from dlcompile.graph import DTYPES
+
+OLDEST_OPSET = 7  # what lies below goes through the version converter of the onnx package
+_PARSE_LIMIT = 2**31 - 1  # protobuf's own
+
+
+@dataclass(frozen=True)
+class Source:
+    """An opened model: the proto, what to call it in errors and in C (`label`, `name`), and where its external data lies (None: nowhere)."""
+
+    model: onnx.ModelProto
+    label: str
+    name: str
+    folder: Path | None
+
+    @property
+    def opset(self) -> int:
+        return opset_version(self.model.opset_import, self.label)
+
+
+def open_model(source) -> Source:
+    """`source` (a path, the bytes of a file, or a `ModelProto`) opened, checked for being a model at all and of an opset that can be
+    imported. `InvalidModelError` says what is wrong with it."""
+    if isinstance(source, onnx.ModelProto):
+        opened = Source(source, source.graph.name or "model", source.graph.name or "model", None)
+    elif isinstance(source, (bytes, bytearray, memoryview)):
+        opened = Source(_parse(bytes(source), "model"), "model", "model", None)
+        opened = Source(opened.model, opened.label, opened.model.graph.name or "model", None)
+    else:
+        path = Path(os.fspath(source))
+        opened = Source(_parse(_read(path), str(path)), str(path), path.stem, path.parent.resolve())
+    model, label = opened.model, opened.label
+    if not model.opset_import or not model.HasField("graph"):
+        raise InvalidModelError(f"{label}: not an ONNX model: it has no {'graph' if model.opset_import else 'opset_import'}")
+    if opened.opset < OLDEST_OPSET:
+        opened = Source(_convert(model, label), label, opened.name, opened.folder)
+    return opened
+
+
+def opset_version(imports, label: str) -> int:
+    """The version of ONNX's own operators among a model's or a function's opset imports."""
+    versions = {entry.version for entry in imports if entry.domain in ("", "ai.onnx")}
+    newest = onnx.defs.onnx_opset_version()
+    if not versions:
+        return newest
+    if len(versions) > 1:
+        raise InvalidModelError(f"{label}: imports more than one version of ONNX's operators: {', '.join(map(str, sorted(versions)))}")
+    (version,) = versions
+    if not 1 <= version <= newest:
+        raise InvalidModelError(f"{label}: uses opset {version}; onnx {onnx.__version__} knows 1 to {newest}")
+    return version
+
+
+def _read(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > _PARSE_LIMIT:
+            raise InvalidModelError(f"{path}: {size} bytes are more than the 2 GiB an ONNX file can have; its weights belong in external data")
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidModelError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
+def _parse(data: bytes, label: str) -> onnx.ModelProto:
+    if not data:
+        raise InvalidModelError(f"{label}: the file is empty; expected an ONNX model")
+    model = onnx.ModelProto()
+    try:
+        model.ParseFromString(data)
+    except DecodeError:
+        raise InvalidModelError(f"{label}: not an ONNX model, or a truncated one: its {len(data)} bytes are no protobuf message") from None
+    return model
+
+
+def _convert(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
+    from onnx import version_converter
+
+    try:
+        return version_converter.convert_version(model, OLDEST_OPSET)
+    except Exception as error:  # the converter raises whatever its C++ meets
+        version = opset_version(model.opset_import, label)
+        raise InvalidModelError(f"{label}: uses opset {version}, and onnx's version converter cannot bring it to {OLDEST_OPSET}: {error}") from None
+
+
+# -- tensors ----------------------------------------------------------------------------------------------------------------
+_FOUR_BITS = {TensorProto.INT4: (np.int8, 8), TensorProto.UINT4: (np.uint8, 0)}  # widened: (type, bias of the sign bit)
+
+
+def element_type(code: int, what: str) -> np.dtype:
+    """The dtype of an ONNX element type; `DTypeError` naming `what` where dlcompile has none. 4-bit integers are widened to 8."""
+    if code in _FOUR_BITS:
+        return np.dtype(_FOUR_BITS[code][0])
+    try:
+        dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code))
+    except (KeyError, TypeError, ValueError):
+        dtype = None
+    if dtype not in DTYPES or code == TensorProto.STRING:
+        try:
+            name = TensorProto.DataType.Name(code)
+        except ValueError:
+            name = str(code)
+        raise DTypeError(f"{what}: element type {name} is not supported")
+    return dtype
+
+
+def read_tensor(proto: TensorProto, source: Source) -> np.ndarray:
+    """The array a `TensorProto` holds: mapped where it is external data, a view of the proto's bytes where it is raw.
+
+    `InvalidModelError` where fewer bytes are there than its shape needs, before anything is allocated.
+    """
+    what = f"{source.label}: tensor {proto.name!r}"
+    shape = tuple(proto.dims)
+    if any(d < 0 for d in shape):
+        raise InvalidModelError(f"{what}: has the shape {list(shape)}, with a negative dimension")
+    if proto.HasField("segment"):
+        raise InvalidModelError(f"{what}: is stored in segments, which ONNX no longer has")
+    dtype = element_type(proto.data_type, what)
+    count = 1
+    for dim in shape:
+        count *= dim
+    packed = proto.data_type in _FOUR_BITS
+    stored = (count + 1) // 2 if packed else count * dtype.itemsize
+    if proto.data_location == TensorProto.EXTERNAL:
+        data = _external(proto, stored, source, what)
+    elif proto.HasField("raw_data"):
+        data = np.frombuffer(proto.raw_data, np.uint8)
+        if data.nbytes != stored:
+            raise InvalidModelError(f"{what}: {data.nbytes} bytes of data; {dtype}{list(shape)} needs {stored}")
+    else:
+        return _typed(proto, dtype, shape, count, what)
+    if packed:
+        return _unpack(data, count, proto.data_type).reshape(shape)
+    array = data.view(dtype) if data.ctypes.data % dtype.alignment == 0 else data.copy().view(dtype)
+    if dtype == np.bool_:
+        array = data != 0  # any byte may be in the file, and NumPy takes other than 0 and 1 badly
+    return array.reshape(shape)
+
+
+def _typed(proto: TensorProto, dtype: np.dtype, shape: tuple[int, ...], count: int, what: str) -> np.ndarray:
+    field = onnx.helper.tensor_dtype_to_field(proto.data_type)
+    there = len(getattr(proto, field)) * (8 if proto.data_type in _FOUR_BITS else 1)
+    if there < count or (there != count and proto.data_type not in _FOUR_BITS):
+        raise InvalidModelError(f"{what}: {there} elements in {field}; the shape {list(shape)} needs {count}")
+    try:
+        return np.asarray(numpy_helper.to_array(proto)).astype(dtype, copy=False).reshape(shape)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InvalidModelError(f"{what}: {error}") from None
+
+
+def _unpack(data: np.ndarray, count: int, code: int) -> np.ndarray:
+    """4-bit integers, two a byte, the low half first."""
+    dtype, bias = _FOUR_BITS[code]
+    halves = np.stack([data & 15, data >> 4], axis=-1).reshape(-1)[:count].astype(np.int16)
+    return ((halves ^ bias) - bias).astype(dtype)
+
+
+def _external(proto: TensorProto, stored: int, source: Source, what: str) -> np.ndarray:
+    """The bytes of external data, mapped."""
+    entries = {entry.key: entry.value for entry in proto.external_data}
+    location = entries.get("location", "")
+    if source.folder is None:
+        raise InvalidModelError(f"{what}: its data lies in the file {location!r}; import the model by its path for that to be found")
+    path = _inside(location, source.folder, what)
+    try:
+        offset, length = int(entries.get("offset") or 0), int(entries.get("length") or stored)
+    except ValueError:
+        raise InvalidModelError(f"{what}: offset and length of its external data are not integers") from None
+    if offset < 0 or length != stored:
+        raise InvalidModelError(f"{what}: external data of {length} bytes at {offset}; its type needs {stored}")
+    try:
+        size = path.stat().st_size
+        if offset + stored > size:
+            raise InvalidModelError(f"{what}: needs bytes {offset} to {offset + stored} of {location!r}, which has {size}")
+        return np.memmap(path, np.uint8, "r", offset, (stored,)).view(np.ndarray) if stored else np.empty(0, np.uint8)
+    except (OSError, ValueError) as error:
+        raise InvalidModelError(f"{what}: external data {location!r} cannot be read: {error}") from None
+
+
+def _inside(location: str, folder: Path, what: str) -> Path:
+    """The file `location` names below `folder`; whatever leads out of it is refused, symbolic links too."""
+    refused = f"{what}: external data {location!r} must be a file below the model's folder"
+    if not location or "\0" in location or os.path.isabs(location) or ".." in Path(location).parts:
+        raise InvalidModelError(refused)
+    try:
+        path = (folder / location).resolve()
+        if not path.is_relative_to(folder):
+            raise InvalidModelError(refused)
+        if not path.is_file():
+            raise InvalidModelError(f"{what}: external data {location!r} is missing from {folder}")
+    except OSError as error:
+        raise InvalidModelError(f"{what}: external data {location!r} cannot be found: {error}") from None
+    return path

@@ -1,0 +1,122 @@
+"""Values made from nothing, from shapes and from random numbers."""
+from __future__ import annotations
+
+import numpy as np
+
+from dlcompile import ops
+from dlcompile.errors import InvalidModelError, ShapeError, UnsupportedOperatorError
+from dlcompile.frontends.onnx.node import OnnxNode, importer
+from dlcompile.frontends.onnx.reader import element_type
+from dlcompile.frontends.onnx.rows.elementwise import scalar
+from dlcompile.frontends.onnx.shapes import as_axis
+from dlcompile.graph import Tensor, at_least, ceildiv, dim_max, known_dims, make_constant
+
+_VALUES = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+
+
+@importer("Constant")
+def constant(node: OnnxNode) -> Tensor:
+    value = node["value"]
+    if value is not None:
+        return make_constant(value)
+    for name, dtype in _VALUES.items():
+        if name in node.attribute_protos:
+            return make_constant(np.asarray(node[name], dtype))
+    raise UnsupportedOperatorError(f"a constant given by {', '.join(node.attribute_protos) or 'nothing'} is not supported")
+
+
+@importer("ConstantOfShape", since=9)
+def constant_of_shape(node: OnnxNode, shape: Tensor) -> Tensor:
+    value = node["value"]
+    if value is None:
+        value = np.zeros(1, np.float32)
+    if value.size != 1:
+        raise InvalidModelError(f"the value has {value.size} elements; expected one")
+    return ops.broadcast_to(make_constant(value.reshape(())), known_dims(shape, "shape"))
+
+
+@importer("Shape")
+def shape(node: OnnxNode, x: Tensor) -> Tensor:
+    """The dimensions `start` to `end` (since opset 15), positions below 0 counting from the end."""
+    end = node["end"]
+    return ops.shape_vector(x.shape[slice(node.get("start", 0), x.rank if end is None else end)])
+
+
+@importer("Size")
+def size(node: OnnxNode, x: Tensor) -> Tensor:
+    return ops.reshape(ops.shape_vector((x.type.size,)), ())
+
+
+@importer("Range", since=11)
+def range_(node: OnnxNode, start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
+    """start, start + delta, ... below limit: max(ceil((limit - start) / delta), 0) elements."""
+    if all(t.known is not None for t in (start, limit, delta)):
+        (first,), (last,), (step,) = known_dims(start), known_dims(limit), known_dims(delta)
+        if not isinstance(step, int) or step == 0:
+            raise InvalidModelError(f"the delta {step} of a range must be a constant other than 0")
+        distance = last - first if step > 0 else first - last
+        count = ceildiv(distance, abs(step)) if at_least(distance, 0) else dim_max(ceildiv(distance, abs(step)), 0)
+        if all(isinstance(n, int) for n in (first, last)) and count <= 1024:  # known, so that shape arithmetic goes on
+            return make_constant(np.asarray([first + step * i for i in range(count)], start.dtype).reshape(count))
+    else:
+        first, last, step = (node.constant(t, "a bound of a range").item() for t in (start, limit, delta))
+        if step == 0:
+            raise InvalidModelError("the delta of a range must not be 0")
+        count = max(int(np.ceil((last - first) / step)), 0)
+    return ops.add(ops.mul(ops.iota(start.dtype, (count,), 0), ops.reshape(delta, ())), ops.reshape(start, ()))
+
+
+@importer("EyeLike", since=9)
+def eye_like(node: OnnxNode, x: Tensor) -> Tensor:
+    dtype = x.dtype if node["dtype"] is None else element_type(node["dtype"], "dtype")
+    if x.rank != 2:
+        raise ShapeError(f"expected a matrix, not {x.type}")
+    row, column = (ops.iota(np.int64, x.shape, axis) for axis in (0, 1))
+    return ops.cast(ops.eq(ops.add(row, make_constant(np.int64(node["k"]))), column), dtype)
+
+
+@importer("OneHot", since=9)
+def one_hot(node: OnnxNode, indices: Tensor, depth: Tensor, values: Tensor) -> Tensor:
+    """values[1] where the new axis is at the index, values[0] elsewhere; indices below 0 count from `depth`."""
+    if depth.known is not None:
+        (count,) = known_dims(depth, "depth")
+    else:
+        count = int(node.constant(depth, "depth").item())
+    axis = as_axis(node["axis"], indices.rank + 1)
+    shape = (*indices.shape[:axis], count, *indices.shape[axis:])
+    index = indices if indices.dtype == np.int64 else ops.cast(indices, np.int64)
+    index = ops.select(ops.lt(index, make_constant(np.int64(0))), ops.add(index, ops.reshape(ops.shape_vector((count,)), ())), index)
+    index = ops.reshape(index, (*indices.shape[:axis], 1, *indices.shape[axis:]))
+    hit = ops.eq(index, ops.iota(np.int64, shape, axis))
+    off, on = (ops.reshape(ops.slice(values, (i,), (i + 1,)), ()) for i in (0, 1))
+    return ops.select(hit, on, off)
+
+
+@importer("Trilu", since=14)
+def trilu(node: OnnxNode, x: Tensor, k: Tensor | None = None) -> Tensor:
+    """The upper or lower triangle of the last two axes, from the diagonal `k` on; zeros elsewhere."""
+    if x.rank < 2:
+        raise ShapeError(f"expected at least two axes, not {x.type}")
+    offset = make_constant(np.int64(0)) if k is None else ops.reshape(k, ())
+    row, column = (ops.iota(np.int64, x.shape[-2:], axis) for axis in (0, 1))
+    diagonal = ops.add(row, offset)
+    keep = ops.ge(column, diagonal) if node["upper"] else ops.le(column, diagonal)
+    return ops.select(keep, x, scalar(0, x))
+
+
+# -- windows of signals -----------------------------------------------------------------------------------------------------
+def _window(coefficients):
+    """sum of c[i] * cos(2*pi*i*n / N), N the size of a periodic window, one less of a symmetric one."""
+    def row(node: OnnxNode, size: Tensor) -> Tensor:
+        dtype = element_type(node["output_datatype"], "output_datatype")
+        (count,) = known_dims(size, "size of the window")
+        if not isinstance(count, int):
+            raise InvalidModelError("the size of the window must be a constant")
+        n = np.arange(count) * (2 * np.pi / max(count if node["periodic"] else count - 1, 1))
+        return make_constant(sum(c * np.cos(i * n) for i, c in enumerate(coefficients)).astype(dtype))
+    return row
+
+
+importer("HannWindow", since=17)(_window((0.5, -0.5)))
+importer("HammingWindow", since=17)(_window((25 / 46, -21 / 46)))
+importer("BlackmanWindow", since=17)(_window((0.42, -0.5, 0.08)))

@@ -1,0 +1,297 @@
+"""Reshaping, reordering, slicing, padding, joining."""
+from __future__ import annotations
+
+import numpy as np
+
+from dlcompile import ops
+from dlcompile.errors import InvalidModelError, ShapeError
+from dlcompile.frontends.onnx.node import OnnxNode, importer
+from dlcompile.frontends.onnx.shapes import as_axes, as_axis, axes_of, clamp
+from dlcompile.graph import DimLike, Tensor, at_least, ceildiv, dim_max, floordiv, known_dims, make_constant, product
+
+
+@importer("Identity")
+def identity(node: OnnxNode, x: Tensor) -> Tensor:
+    return x
+
+
+@importer("Reshape")
+def reshape(node: OnnxNode, x: Tensor, shape: Tensor) -> Tensor:
+    """0 copies a dimension (unless `allowzero`), -1 is what is left over."""
+    target = list(known_dims(shape, "target shape"))
+    if not node["allowzero"]:
+        for axis, dim in enumerate(target):
+            if isinstance(dim, int) and dim == 0:
+                if axis >= x.rank:
+                    raise ShapeError(f"the shape {target} copies dimension {axis} of {x.type}, which has none")
+                target[axis] = x.shape[axis]
+    return ops.reshape(x, infer_dimension(x, target))
+
+
+def infer_dimension(x: Tensor, target: list[DimLike]) -> tuple[DimLike, ...]:
+    """`target` with its -1 replaced by the number of elements that are left."""
+    unknown = [axis for axis, dim in enumerate(target) if isinstance(dim, int) and dim == -1]
+    if len(unknown) > 1 or any(isinstance(d, int) and d < -1 for d in target):
+        raise ShapeError(f"cannot reshape {x.type} to {target}: at most one dimension can be -1, none can be below")
+    if unknown:
+        (axis,) = unknown
+        rest = product(target[:axis] + target[axis + 1:])
+        if isinstance(rest, int) and rest == 0:
+            raise ShapeError(f"cannot reshape {x.type} to {target}: -1 beside a dimension of 0 could be anything")
+        if isinstance(x.type.size, int) and isinstance(rest, int) and x.type.size % rest:
+            raise ShapeError(f"cannot reshape {x.type} to {target}: {x.type.size} elements are not a multiple of {rest}")
+        target = [*target[:axis], leftover(x.shape, target[:axis] + target[axis + 1:]), *target[axis + 1:]]
+    return tuple(target)
+
+
+def leftover(shape: tuple[DimLike, ...], rest: list[DimLike]) -> DimLike:
+    """prod(shape) / prod(rest), where dimensions that are in both cancel first."""
+    left, divisor = list(shape), []
+    for dim in rest:
+        if dim in left:
+            left.remove(dim)
+        else:
+            divisor.append(dim)
+    return floordiv(product(left), product(divisor))
+
+
+@importer("Flatten")
+def flatten(node: OnnxNode, x: Tensor) -> Tensor:
+    axis = as_axis(node["axis"], x.rank + 1) if x.rank else 0
+    return ops.reshape(x, (product(x.shape[:axis]), product(x.shape[axis:])))
+
+
+@importer("Transpose")
+def transpose(node: OnnxNode, x: Tensor) -> Tensor:
+    permutation = node.get("perm", tuple(reversed(range(x.rank))))
+    if sorted(permutation) != list(range(x.rank)):
+        raise InvalidModelError(f"perm {list(permutation)} is no permutation of the {x.rank} axes of {x.type}")
+    return ops.transpose(x, permutation)
+
+
+@importer("Squeeze")
+def squeeze_by_attribute(node: OnnxNode, x: Tensor) -> Tensor:
+    return _squeeze(x, node["axes"])
+
+
+@importer("Squeeze", since=13)
+def squeeze(node: OnnxNode, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    return _squeeze(x, axes_of(axes))
+
+
+def _squeeze(x: Tensor, axes) -> Tensor:
+    if axes is None:
+        axes = [a for a, d in enumerate(x.shape) if isinstance(d, int) and d == 1]
+    axes = as_axes(axes, x.rank)
+    for axis in axes:
+        if x.shape[axis] != 1 and isinstance(x.shape[axis], int):
+            raise ShapeError(f"axis {axis} of {x.type} cannot be squeezed: it is {x.shape[axis]}, not 1")
+    return ops.reshape(x, tuple(d for a, d in enumerate(x.shape) if a not in axes))
+
+
+@importer("Unsqueeze")
+def unsqueeze_by_attribute(node: OnnxNode, x: Tensor) -> Tensor:
+    return _unsqueeze(x, node["axes"])
+
+
+@importer("Unsqueeze", since=13)
+def unsqueeze(node: OnnxNode, x: Tensor, axes: Tensor) -> Tensor:
+    return _unsqueeze(x, axes_of(axes))
+
+
+def _unsqueeze(x: Tensor, axes) -> Tensor:
+    places = as_axes(axes, x.rank + len(axes))
+    dims = iter(x.shape)
+    return ops.reshape(x, tuple(1 if a in places else next(dims) for a in range(x.rank + len(places))))
+
+
+@importer("Expand")
+def expand(node: OnnxNode, x: Tensor, shape: Tensor) -> Tensor:
+    """Broadcasting in both directions: a 1 in `shape` keeps the dimension of `x`."""
+    target = known_dims(shape, "target shape")
+    rank = max(x.rank, len(target))
+    own = (1,) * (rank - x.rank) + x.shape
+    wanted = (1,) * (rank - len(target)) + target
+    return ops.broadcast_to(x, tuple(a if b == 1 else b for a, b in zip(own, wanted)))
+
+
+@importer("Tile")
+def tile(node: OnnxNode, x: Tensor, repeats: Tensor) -> Tensor:
+    counts = known_dims(repeats, "number of repeats")
+    if len(counts) != x.rank:
+        raise ShapeError(f"{len(counts)} repeats for the {x.rank} axes of {x.type}")
+    if any(isinstance(c, int) and c < 0 for c in counts):
+        raise ShapeError(f"repeats {list(counts)}: none can be negative")
+    apart = [d for n, c in zip(x.shape, counts) for d in (1, n)]
+    wide = [d for n, c in zip(x.shape, counts) for d in (c, n)]
+    return ops.reshape(ops.broadcast_to(ops.reshape(x, tuple(apart)), tuple(wide)), tuple(n * c for n, c in zip(x.shape, counts)))
+
+
+# -- slices -----------------------------------------------------------------------------------------------------------------
+@importer("Slice")
+def slice_by_attributes(node: OnnxNode, x: Tensor) -> Tensor:
+    return _slice(x, node["starts"], node["ends"], node["axes"], None)
+
+
+@importer("Slice", since=10)
+def slice_(node: OnnxNode, x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None) -> Tensor:
+    return _slice(x, known_dims(starts, "start of the slice"), known_dims(ends, "end of the slice"), axes_of(axes),
+                  None if steps is None else known_dims(steps, "step of the slice"))
+
+
+def _slice(x: Tensor, starts, ends, axes, steps) -> Tensor:
+    axes = as_axes(range(len(starts)) if axes is None else axes, x.rank)
+    steps = (1,) * len(starts) if steps is None else steps
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        raise ShapeError(f"{len(starts)} starts, {len(ends)} ends, {len(axes)} axes and {len(steps)} steps; expected as many of each")
+    start, limit, strides = [0] * x.rank, list(x.shape), [1] * x.rank
+    backwards = []
+    for axis, first, last, step in zip(axes, starts, ends, steps):
+        size = x.shape[axis]
+        if not isinstance(step, int) or step == 0:
+            raise InvalidModelError(f"the step {step} of a slice must be a constant other than 0")
+        if step > 0:
+            low, high = _bound(first, size, 0), _bound(last, size, 0)
+        else:  # size-1 down to first element reached, forwards
+            backwards.append(axis)
+            top, bottom = _bound(first, size, -1), _bound(last, size, -1)
+            count = ceildiv(dim_max(top - bottom, 0), -step)
+            low, high = dim_max(top + (count - 1) * step, 0), top + 1
+        start[axis], limit[axis], strides[axis] = low, dim_max(low, high), abs(step)
+    y = ops.slice(x, tuple(start), tuple(limit), tuple(strides))
+    return ops.reverse(y, tuple(sorted(backwards))) if backwards else y
+
+
+def _bound(position: DimLike, size: DimLike, lowest: int) -> DimLike:
+    """Where a slice begins or ends: positions below 0 count from the end; what lies outside is cut to [lowest, size + lowest]."""
+    if isinstance(position, int):
+        if position < 0:
+            position = position + size
+    elif not at_least(position, 0):
+        if at_least(-position, 1):
+            position = position + size
+        # else it may be of either sign; a shape computation that is meant to be a position is not negative
+    return clamp(position, lowest, size + lowest)
+
+
+@importer("Split")
+def split_by_attribute(node: OnnxNode, x: Tensor) -> tuple[Tensor, ...]:
+    return _split(node, x, node["split"])
+
+
+@importer("Split", since=13)
+def split(node: OnnxNode, x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
+    return _split(node, x, None if sizes is None else known_dims(sizes, "sizes of the parts"))
+
+
+def _split(node: OnnxNode, x: Tensor, sizes) -> tuple[Tensor, ...]:
+    axis, count = as_axis(node["axis"], x.rank), len(node.proto.output)
+    if node["num_outputs"] not in (None, count):
+        raise InvalidModelError(f"num_outputs is {node['num_outputs']}; the node has {count} outputs")
+    if sizes is None:
+        if node["num_outputs"] is None and isinstance(x.shape[axis], int) and x.shape[axis] % count:
+            raise ShapeError(f"axis {axis} of {x.type} does not split into {count} equal parts")
+        part = ceildiv(x.shape[axis], count)
+        sizes = [part] * (count - 1) + [x.shape[axis] - part * (count - 1)]
+    total = sum(sizes)
+    if len(sizes) != count or (isinstance(total, int) and isinstance(x.shape[axis], int) and total != x.shape[axis]):
+        raise ShapeError(f"axis {axis} of {x.type} does not split into {list(sizes)} for {count} outputs")
+    parts, low = [], 0
+    for size in sizes:
+        start, limit = [0] * x.rank, list(x.shape)
+        start[axis], limit[axis] = low, low + size
+        parts.append(ops.slice(x, tuple(start), tuple(limit)))
+        low = low + size
+    return tuple(parts)
+
+
+@importer("Concat")
+def concat(node: OnnxNode, *parts: Tensor) -> Tensor:
+    return ops.concatenate(parts, as_axis(node["axis"], parts[0].rank))
+
+
+# -- padding ----------------------------------------------------------------------------------------------------------------
+@importer("Pad")
+def pad_by_attributes(node: OnnxNode, x: Tensor) -> Tensor:
+    return _pad(x, node["mode"], node["pads"], make_constant(np.asarray(node["value"], x.dtype)), range(x.rank))
+
+
+@importer("Pad", since=11)
+def pad(node: OnnxNode, x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None) -> Tensor:
+    value = make_constant(np.zeros((), x.dtype)) if value is None else ops.reshape(value, ())
+    return _pad(x, node["mode"], known_dims(pads, "padding"), value, range(x.rank) if axes is None else axes_of(axes))
+
+
+def _pad(x: Tensor, mode: str, pads, value: Tensor, axes) -> Tensor:
+    axes = as_axes(axes, x.rank)
+    if len(pads) != 2 * len(axes):
+        raise ShapeError(f"{len(pads)} pads for {len(axes)} axes of {x.type}; expected {2 * len(axes)}")
+    low, high = [0] * x.rank, [0] * x.rank
+    for axis, before, after in zip(axes, pads, pads[len(axes):]):
+        low[axis], high[axis] = before, after
+    if mode == "constant":
+        return ops.pad(x, value, tuple(low), tuple(high))
+    if mode not in ("reflect", "edge", "wrap"):
+        raise InvalidModelError(f"the mode {mode!r} of padding is not one of constant, reflect, edge, wrap")
+    for axis in range(x.rank):
+        x = _extend(x, axis, low[axis], high[axis], mode)
+    return x
+
+
+def _extend(x: Tensor, axis: int, low: DimLike, high: DimLike, mode: str) -> Tensor:
+    """Padding by elements of `x` itself along one axis: those at the edge, mirrored there, or from the other end."""
+    size = x.shape[axis]
+    if isinstance(low, int) and isinstance(high, int) and low <= 0 and high <= 0:
+        return ops.pad(x, make_constant(np.zeros((), x.dtype)), *(tuple(n if a == axis else 0 for a in range(x.rank)) for n in (low, high)))
+    position = ops.add(ops.iota(np.int64, (size + low + high,), 0), ops.shape_vector((-low,)))
+    last = ops.shape_vector((size - 1,))
+    if mode == "edge":
+        position = ops.minimum(ops.maximum(position, make_constant(np.int64(0))), last)
+    elif mode == "wrap":
+        position = ops.floor_mod(position, ops.shape_vector((size,)))
+    else:  # a triangle wave of period 2*(size - 1)
+        position = ops.floor_mod(position, ops.shape_vector((dim_max(2 * (size - 1), 1),)))
+        position = ops.sub(last, ops.abs(ops.sub(position, last)))
+    return ops.gather(x, position, axis)
+
+
+@importer("CenterCropPad", since=18)
+def center_crop_pad(node: OnnxNode, x: Tensor, shape: Tensor) -> Tensor:
+    axes = as_axes(range(x.rank) if node["axes"] is None else node["axes"], x.rank)
+    zero = make_constant(np.zeros((), x.dtype))
+    for axis, target in zip(axes, known_dims(shape, "target shape"), strict=True):
+        size = x.shape[axis]
+        if at_least(size, target):
+            start, limit = [0] * x.rank, list(x.shape)
+            start[axis] = floordiv(size - target, 2)
+            limit[axis] = start[axis] + target
+            x = ops.slice(x, tuple(start), tuple(limit))
+        else:
+            low, high = [0] * x.rank, [0] * x.rank
+            low[axis] = floordiv(target - size, 2)
+            high[axis] = target - size - low[axis]
+            x = ops.pad(x, zero, tuple(low), tuple(high))
+    return x
+
+
+# -- blocks -----------------------------------------------------------------------------------------------------------------
+@importer("DepthToSpace")
+def depth_to_space(node: OnnxNode, x: Tensor) -> Tensor:
+    block = _block(node, x)
+    if isinstance(x.shape[1], int) and x.shape[1] % (block * block):
+        raise ShapeError(f"{x.shape[1]} channels are not a multiple of the block {block} * {block}")
+    return ops.depth_to_space(x, blocksize=block, mode=node.get("mode", "DCR"))
+
+
+@importer("SpaceToDepth")
+def space_to_depth(node: OnnxNode, x: Tensor) -> Tensor:
+    block = _block(node, x)
+    if any(isinstance(d, int) and d % block for d in x.shape[2:]):
+        raise ShapeError(f"height and width of {x.type} are not multiples of the block {block}")
+    return ops.space_to_depth(x, blocksize=block)
+
+
+def _block(node: OnnxNode, x: Tensor) -> int:
+    if x.rank != 4 or node["blocksize"] < 1:
+        raise ShapeError(f"expected [batch, channels, height, width] and a positive blocksize, not {x.type} and {node['blocksize']}")
+    return node["blocksize"]

@@ -1,0 +1,82 @@
+"""Pooling over windows and over whole spatial axes."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from dlcompile import ops
+from dlcompile.errors import ShapeError, UnsupportedOperatorError
+from dlcompile.frontends.onnx.node import OnnxNode, importer
+from dlcompile.frontends.onnx.rows.elementwise import scalar
+from dlcompile.frontends.onnx.windows import Window
+from dlcompile.graph import Tensor, dim_min, make_constant, product
+
+
+def _window(node: OnnxNode, x: Tensor) -> Window:
+    if x.rank < 3:
+        raise ShapeError(f"expected batch, channels and spatial axes, not {x.type}")
+    return Window.of(node, x.shape[2:], node["kernel_shape"], bool(node["ceil_mode"]))
+
+
+def _reduce_window(x: Tensor, kind: str, window: Window) -> Tensor:
+    return ops.reduce_window(x, kind, (1, 1, *window.kernel), (1, 1, *window.strides), ((0, 0), (0, 0), *window.padding),
+                             (1, 1, *window.dilations))
+
+
+@importer("MaxPool")
+def max_pool(node: OnnxNode, x: Tensor) -> Tensor:
+    if len(node.proto.output) > 1 and node.proto.output[1]:
+        raise UnsupportedOperatorError("the output Indices is not supported")
+    return _reduce_window(x, "max", _window(node, x))
+
+
+@importer("AveragePool")
+def average_pool(node: OnnxNode, x: Tensor) -> Tensor:
+    """The sum of each window over the number of its elements: those inside x, with `count_include_pad` those in the padding too."""
+    window = _window(node, x)
+    return ops.div(_reduce_window(x, "sum", window), _counts(window, x, bool(node["count_include_pad"])))
+
+
+def _counts(window: Window, x: Tensor, with_padding: bool) -> Tensor:
+    """The number of elements (and of elements in the padding, less what ceil_mode lets the last window reach over) in each window."""
+    one = make_constant(np.ones((), x.dtype))
+    inside = tuple((low, dim_min(high, given)) if with_padding else (0, 0) for (low, high), (_, given) in zip(window.padding, window.given))
+    outside = tuple((before - low, after - high) for (before, after), (low, high) in zip(window.padding, inside))
+    if all(pair == (0, 0) for pair in outside):
+        return make_constant(np.asarray(product(window.kernel), x.dtype))
+    ones = ops.broadcast_to(one, (1, 1, *(low + size + high for size, (low, high) in zip(x.shape[2:], inside))))
+    return _reduce_window(ones, "sum", replace(window, padding=outside))
+
+
+@importer("LpPool")
+def lp_pool(node: OnnxNode, x: Tensor) -> Tensor:
+    """(sum |x|^p)^(1/p) of each window."""
+    return _root(_reduce_window(_power(x, node["p"]), "sum", _window(node, x)), node["p"])
+
+
+def _power(x: Tensor, p: float) -> Tensor:
+    return ops.abs(x) if p == 1 else ops.mul(x, x) if p == 2 else ops.pow(ops.abs(x), scalar(p, x))
+
+
+def _root(x: Tensor, p: float) -> Tensor:
+    return x if p == 1 else ops.sqrt(x) if p == 2 else ops.pow(x, scalar(1 / p, x))
+
+
+def _spatial(x: Tensor) -> tuple[int, ...]:
+    return tuple(range(2, x.rank))
+
+
+@importer("GlobalAveragePool")
+def global_average_pool(node: OnnxNode, x: Tensor) -> Tensor:
+    return ops.reduce_mean(x, _spatial(x), True)
+
+
+@importer("GlobalMaxPool")
+def global_max_pool(node: OnnxNode, x: Tensor) -> Tensor:
+    return ops.reduce_max(x, _spatial(x), True)
+
+
+@importer("GlobalLpPool")
+def global_lp_pool(node: OnnxNode, x: Tensor) -> Tensor:
+    return _root(ops.reduce_sum(_power(x, node["p"]), _spatial(x), True), node["p"])

@@ -1,0 +1,89 @@
+"""Quantised values: q = saturate(round(x / scale) + zero_point), x = (q - zero_point) * scale, and products of them."""
+from __future__ import annotations
+
+import numpy as np
+
+from dlcompile import ops
+from dlcompile.errors import DTypeError, ShapeError
+from dlcompile.frontends.onnx.node import OnnxNode, importer
+from dlcompile.frontends.onnx.reader import element_type
+from dlcompile.frontends.onnx.rows.contraction import centred, convolution, matmul_integer, per_channel
+from dlcompile.frontends.onnx.shapes import as_axis
+from dlcompile.graph import Tensor, is_integer
+
+
+def _along(values: Tensor, x: Tensor, node: OnnxNode) -> Tensor:
+    """Scales or zero points laid out to broadcast against `x`: one for all, one for each index of `axis`, or one for each block along it."""
+    if values.rank == 0 or values.shape == (1,):
+        return ops.reshape(values, ())
+    axis, block = as_axis(node.get("axis", 1), x.rank), node.get("block_size", 0)
+    if block:
+        count = values.shape[axis]
+        wide = ops.broadcast_to(ops.expand_dims(values, axis + 1), (*values.shape[:axis + 1], block, *values.shape[axis + 1:]))
+        flat = ops.reshape(wide, (*values.shape[:axis], count * block, *values.shape[axis + 1:]))
+        return ops.slice(flat, (0,) * x.rank, x.shape) if flat.shape != x.shape else flat
+    if values.rank != 1:
+        raise ShapeError(f"the scale or zero point is {values.type}; expected a scalar or a vector, or blocks with block_size")
+    return ops.reshape(values, tuple(values.shape[0] if a == axis else 1 for a in range(x.rank)))
+
+
+def saturated(x: Tensor, zero: Tensor | None, dtype: np.dtype) -> Tensor:
+    """round(x) + zero, cut to the range of `dtype` and converted to it."""
+    if not is_integer(dtype):
+        raise DTypeError(f"quantisation to {dtype} is not supported; expected an integer type")
+    y = ops.round(x)
+    if zero is not None:
+        y = ops.add(y, ops.cast(zero, y.dtype))
+    bounds = np.iinfo(dtype)
+    return ops.cast(ops.minimum(ops.maximum(y, bounds.min), bounds.max), dtype)
+
+
+@importer("QuantizeLinear", since=10)
+def quantize_linear(node: OnnxNode, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+    if zero is not None:
+        dtype, zero = zero.dtype, _along(zero, x, node)
+    else:
+        dtype = element_type(node["output_dtype"], "output_dtype") if node.get("output_dtype", 0) else np.dtype(np.uint8)
+    return saturated(ops.div(ops.cast(x, scale.dtype), _along(scale, x, node)), zero, dtype)
+
+
+@importer("DequantizeLinear", since=10)
+def dequantize_linear(node: OnnxNode, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+    values = ops.cast(centred(x, _along(zero, x, node)) if zero is not None else x, scale.dtype)
+    y = ops.mul(values, _along(scale, x, node))
+    return ops.cast(y, element_type(node["output_dtype"], "output_dtype")) if node.get("output_dtype", 0) else y
+
+
+def _requantized(node: OnnxNode, sums: Tensor, x_scale: Tensor, w_scale: Tensor, y_scale: Tensor, y_zero: Tensor) -> Tensor:
+    """int32 sums of products in the units of the result."""
+    factor = ops.div(ops.mul(x_scale, w_scale), y_scale)
+    return saturated(ops.mul(ops.cast(sums, np.float32), factor), y_zero, y_zero.dtype)
+
+
+@importer("QLinearConv", since=10)
+def q_linear_conv(node: OnnxNode, x: Tensor, x_scale: Tensor, x_zero: Tensor, w: Tensor, w_scale: Tensor, w_zero: Tensor,
+                  y_scale: Tensor, y_zero: Tensor, bias: Tensor | None = None) -> Tensor:
+    outwards = (*w_zero.shape, *(1,) * (w.rank - 1)) if w_zero.rank else ()
+    sums = convolution(node, centred(x, x_zero), centred(w, ops.reshape(w_zero, outwards)))
+    if bias is not None:
+        sums = ops.add(sums, per_channel(bias, sums.rank))
+    w_scale = per_channel(w_scale, sums.rank) if w_scale.rank else w_scale
+    return _requantized(node, sums, x_scale, w_scale, y_scale, y_zero)
+
+
+@importer("QLinearMatMul", since=10)
+def q_linear_matmul(node: OnnxNode, a: Tensor, a_scale: Tensor, a_zero: Tensor, b: Tensor, b_scale: Tensor, b_zero: Tensor,
+                    y_scale: Tensor, y_zero: Tensor) -> Tensor:
+    a_scale, y_scale, y_zero = (ops.reshape(t, (*t.shape, 1)) if t.rank == 1 and t.shape != (1,) else t for t in (a_scale, y_scale, y_zero))
+    return _requantized(node, matmul_integer(node, a, b, a_zero, b_zero), a_scale, b_scale, y_scale, y_zero)
+
+
+@importer("DynamicQuantizeLinear", since=11)
+def dynamic_quantize_linear(node: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """uint8 by the range of the data, which is widened to hold 0: scale = (max - min) / 255, zero_point = round(-min / scale)."""
+    low, high = (ops.reshape(t, ()) for t in (ops.minimum(ops.reduce_min(x), 0.0), ops.maximum(ops.reduce_max(x), 0.0)))
+    scale = ops.div(ops.sub(high, low), 255.0)
+    zero = saturated(ops.div(ops.neg(low), scale), None, np.dtype(np.uint8))
+    return saturated(ops.div(x, scale), zero, np.dtype(np.uint8)), scale, zero
+
+

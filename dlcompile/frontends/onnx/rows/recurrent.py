@@ -1,0 +1,44 @@
+"""RNN, GRU and LSTM."""
+from __future__ import annotations
+
+from dlcompile import ops
+from dlcompile.errors import InvalidModelError, ShapeError
+from dlcompile.frontends.onnx.node import OnnxNode, importer
+from dlcompile.graph import Tensor
+
+CELLS = {"RNN": ops.rnn, "GRU": ops.gru, "LSTM": ops.lstm}
+OPTIONAL = ("b", "sequence_lens", "initial_h", "initial_c", "p")
+_EXTRA = {"RNN": (), "GRU": ("linear_before_reset",), "LSTM": ("input_forget",)}
+
+
+@importer("RNN", "GRU", "LSTM")
+def recurrent(node: OnnxNode, x: Tensor, w: Tensor, r: Tensor, *optional: Tensor | None) -> tuple[Tensor, ...]:
+    """x [time, batch, features], or with layout=1 (since opset 14) batch first, states and results too."""
+    if (x.rank, w.rank, r.rank) != (3, 3, 3):
+        raise ShapeError(f"X, W and R are {x.type}, {w.type} and {r.type}; expected three axes of each")
+    if node["direction"] not in ("forward", "reverse", "bidirectional"):
+        raise InvalidModelError(f"the direction {node['direction']!r} is not one of forward, reverse, bidirectional")
+    if w.shape[0] != (2 if node["direction"] == "bidirectional" else 1):
+        raise ShapeError(f"W is {w.type}; the direction {node['direction']} needs {2 if node['direction'] == 'bidirectional' else 1} of them")
+    batch_first = node.get("layout", 0) == 1
+    given = {name: tensor for name, tensor in zip(OPTIONAL, optional) if tensor is not None}
+    if batch_first:
+        x = _swapped(x)
+        given.update({name: _swapped(given[name]) for name in ("initial_h", "initial_c") if name in given})
+    for name in ("initial_h", "initial_c"):
+        if name in given:  # one state for all of a batch is one for each
+            given[name] = ops.broadcast_to(given[name], (w.shape[0], x.shape[1], r.shape[-1]))
+    lengths = given.get("sequence_lens")
+    if lengths is not None and lengths.value is not None and (lengths.value == x.shape[0]).all():
+        del given["sequence_lens"]
+    settings = {name: bool(node[name]) for name in _EXTRA[node.op_type]}
+    y, *last = CELLS[node.op_type](
+        x, w, r, *given.values(), present=tuple(given), direction=node["direction"], activations=node.get("activations", ()),
+        alphas=node.get("activation_alpha", ()), betas=node.get("activation_beta", ()), clip=node.get("clip", 0.0), **settings)
+    if batch_first:  # y [time, directions, batch, hidden]
+        return ops.transpose(y, (2, 0, 1, 3)), *(_swapped(t) for t in last)
+    return y, *last
+
+
+def _swapped(x: Tensor) -> Tensor:
+    return ops.transpose(x, (1, 0, 2))

@@ -1,0 +1,85 @@
+"""Reductions, searches along an axis, running sums, order."""
+from __future__ import annotations
+
+from dlcompile import ops
+from dlcompile.errors import InvalidModelError
+from dlcompile.frontends.onnx.node import OnnxNode, importer
+from dlcompile.frontends.onnx.rows.elementwise import scalar
+from dlcompile.frontends.onnx.shapes import as_axes, as_axis, axes_of
+from dlcompile.graph import Tensor, known_dims
+
+
+def _log_sum_exp(x: Tensor, axes, keepdims: bool) -> Tensor:
+    """log(sum(exp(x - m))) + m with m = max(x), so that nothing overflows; m is 0 where it is infinite, so that inf - inf is not met."""
+    highest = ops.reduce_max(x, axes, True)
+    highest = ops.select(ops.is_inf(highest), scalar(0, x), highest)
+    total = ops.add(ops.log(ops.reduce_sum(ops.exp(ops.sub(x, highest)), axes, True)), highest)
+    return total if keepdims else ops.reshape(total, tuple(d for a, d in enumerate(x.shape) if a not in axes))
+
+
+REDUCTIONS = {
+    "ReduceSum": ops.reduce_sum,
+    "ReduceProd": ops.reduce_prod,
+    "ReduceMax": ops.reduce_max,
+    "ReduceMin": ops.reduce_min,
+    "ReduceMean": ops.reduce_mean,
+    "ReduceL1": lambda x, axes, keepdims: ops.reduce_sum(ops.abs(x), axes, keepdims),
+    "ReduceL2": lambda x, axes, keepdims: ops.sqrt(ops.reduce_sum(ops.mul(x, x), axes, keepdims)),
+    "ReduceSumSquare": lambda x, axes, keepdims: ops.reduce_sum(ops.mul(x, x), axes, keepdims),
+    "ReduceLogSum": lambda x, axes, keepdims: ops.log(ops.reduce_sum(x, axes, keepdims)),
+    "ReduceLogSumExp": _log_sum_exp,
+}
+
+
+def _reduce(reduction, x: Tensor, axes, keepdims, keep_if_none: bool = False) -> Tensor:
+    if not axes:  # left out and empty mean the same: all axes, or none with noop_with_empty_axes
+        if keep_if_none:
+            return reduction(x, (), True)
+        axes = range(x.rank)
+    axes = tuple(sorted(as_axes(axes, x.rank)))
+    return reduction(x, axes, bool(keepdims))
+
+
+def _by_attribute(reduction):
+    return lambda node, x: _reduce(reduction, x, node["axes"], node["keepdims"])
+
+
+def _by_input(reduction):
+    return lambda node, x, axes=None: _reduce(reduction, x, axes_of(axes), node["keepdims"], bool(node["noop_with_empty_axes"]))
+
+
+for _name, _reduction in REDUCTIONS.items():
+    importer(_name)(_by_attribute(_reduction))
+    importer(_name, since=13 if _name == "ReduceSum" else 18)(_by_input(_reduction))
+
+
+@importer("ArgMax", "ArgMin")
+def arg_max(node: OnnxNode, x: Tensor) -> Tensor:
+    search = ops.argmax if node.op_type == "ArgMax" else ops.argmin
+    return search(x, as_axis(node["axis"], x.rank), keepdims=bool(node["keepdims"]), select_last_index=bool(node["select_last_index"]))
+
+
+@importer("CumSum", since=11)
+@importer("CumProd", since=26)
+def cumulative(node: OnnxNode, x: Tensor, axis: Tensor) -> Tensor:
+    run = ops.cumsum if node.op_type == "CumSum" else ops.cumprod
+    axis = as_axis(int(node.constant(axis, "the axis").item()), x.rank)
+    return run(x, axis, exclusive=bool(node["exclusive"]), reverse=bool(node["reverse"]))
+
+
+@importer("TopK")
+def top_k_by_attribute(node: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor]:
+    return _top_k(node, x, node["k"])
+
+
+@importer("TopK", since=10)
+def top_k(node: OnnxNode, x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
+    (count,) = known_dims(k, "k")
+    return _top_k(node, x, count)
+
+
+def _top_k(node: OnnxNode, x: Tensor, k) -> tuple[Tensor, Tensor]:
+    axis = as_axis(node["axis"], x.rank)
+    if isinstance(k, int) and (k < 0 or (isinstance(x.shape[axis], int) and k > x.shape[axis])):
+        raise InvalidModelError(f"k is {k}; axis {axis} of {x.type} has not as many")
+    return ops.top_k(x, k, axis, largest=bool(node.get("largest", 1)))

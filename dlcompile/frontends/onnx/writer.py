@@ -1,0 +1,199 @@
+"""What the rows of the export tables write with: names for values, nodes, constants, and dimensions as computed values."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import onnx
+from onnx import NodeProto, TensorProto, helper
+
+from dlcompile.errors import InvalidModelError, UnsupportedOperatorError
+from dlcompile.graph import Dim, DimLike, Graph, Node, Symbol, Tensor
+from dlcompile.graph.dim import Operation
+
+# dlcompile operator → row: (writer, node, *names of its operands) → name or names of its results
+EXPORTERS: dict[str, Callable] = {}
+SINCE: dict[str, int] = {}  # the opset that brought what a composite is written as; before it, it is decomposed
+
+
+def exporter(*names: str, since: int = 1):
+    """Declare a function to export the operators `names`; composites to opsets before `since` are decomposed instead."""
+    def declare(function: Callable) -> Callable:
+        for name in names:
+            EXPORTERS[name] = function
+            SINCE[name] = since
+        return function
+    return declare
+
+
+class Writer:
+    """The ONNX graph being written.
+
+    `names` of tensors; `nodes` and `initializers` as they will be in the file. A subgraph's writer has an `outer` one, with which it
+    shares the names in use, constants and symbols.
+    """
+
+    def __init__(self, graph: Graph, opset: int, outer: Writer | None = None):
+        self.graph, self.opset, self.outer = graph, opset, outer
+        self.nodes: list[NodeProto] = []
+        self.names: dict[Tensor, str] = {}
+        self.root = outer.root if outer else self
+        if outer is None:
+            self.initializers: dict[str, np.ndarray] = {}
+            self.used: set[str] = set()
+            self.constants: dict[tuple, str] = {}
+        self.dims: dict[DimLike, str] = {}
+        self.origin = ""
+
+    # -- names and nodes --------------------------------------------------------------------------------------------------------
+    def fresh(self, base: str) -> str:
+        """A name nothing else has, `base` where that is free."""
+        name, count = base, 1
+        while name in self.root.used:
+            name, count = f"{base}_{count}", count + 1
+        self.root.used.add(name)
+        return name
+
+    def find(self, tensor: Tensor) -> str:
+        """The name of a tensor that is there already; constants are put there."""
+        if tensor.is_constant:
+            return self.constant(tensor.value, tensor.name)
+        writer: Writer | None = self
+        while writer is not None:
+            if tensor in writer.names:
+                return writer.names[tensor]
+            writer = writer.outer
+        raise InvalidModelError(f"{tensor!r} is used before it is made")
+
+    def emit(self, op_type: str, inputs: Sequence[str], outputs: int | Sequence[str] = 1, **attributes) -> str | list[str]:
+        """Write a node; the name of its result, or the list of their names where `outputs` asks for several."""
+        several = not (isinstance(outputs, int) and outputs == 1)
+        names = [self.fresh(f"{self.origin or 'value'}_{op_type}_out") for _ in range(outputs)] if isinstance(outputs, int) else list(outputs)
+        given = {key: value for key, value in attributes.items() if value is not None}
+        self.nodes.append(helper.make_node(op_type, list(inputs), names, name=self.fresh(self.origin or op_type), **given))
+        return names if several else names[0]
+
+    def constant(self, value, name: str | None = None, dtype=None) -> str:
+        """The name of an initializer holding `value`; small ones that are equal are one."""
+        array = np.asarray(value, dtype)
+        key = (array.dtype, array.shape, array.tobytes()) if array.size <= 1024 else (id(value),)
+        if key not in self.root.constants:
+            self.root.constants[key] = made = self.fresh(name or "constant")
+            self.root.initializers[made] = array
+        return self.root.constants[key]
+
+    def like(self, value, tensor: Tensor) -> str:
+        """A constant scalar of the type of `tensor`."""
+        return self.constant(np.asarray(value).astype(tensor.dtype))
+
+    # -- dimensions -------------------------------------------------------------------------------------------------------------
+    def shape(self, dims: Sequence[DimLike]) -> str:
+        """The name of an int64 vector holding dimensions, computed from the inputs' shapes where they are symbolic."""
+        if not any(isinstance(d, Dim) for d in dims):
+            return self.constant(np.asarray(dims, np.int64).reshape(len(dims)))
+        parts = [self.dim(d) for d in dims]
+        return parts[0] if len(parts) == 1 else self.emit("Concat", parts, axis=0)
+
+    def dim(self, dim: DimLike) -> str:
+        """The name of an int64 vector of one element holding a dimension."""
+        if not isinstance(dim, Dim):
+            return self.constant(np.asarray([dim], np.int64))
+        if dim not in self.dims:
+            total = None
+            for monomial, coefficient in dim.terms.items():
+                factors = [self._atom(atom) for atom in monomial]
+                if coefficient != 1 or not factors:
+                    factors.append(self.dim(coefficient))
+                term = factors[0]
+                for factor in factors[1:]:
+                    term = self.emit("Mul", [term, factor])
+                total = term if total is None else self.emit("Add", [total, term])
+            self.dims[dim] = total
+        return self.dims[dim]
+
+    def _atom(self, atom: Symbol | Operation) -> str:
+        if isinstance(atom, Symbol):
+            return self._symbol(atom)
+        left, right = self.dim(atom.left), self.dim(atom.right)
+        if atom.name in ("max", "min"):
+            return self.emit(atom.name.capitalize(), [left, right])
+        rest = self.emit("Mod", [left, right])  # its sign is the divisor's, as Python's
+        return rest if atom.name == "mod" else self.emit("Div", [self.emit("Sub", [left, rest]), right])
+
+    def _symbol(self, symbol: Symbol) -> str:
+        """The value of a symbol from an input whose shape has it: alone, or as the only symbol of k*symbol + c."""
+        alone = Dim({(symbol,): 1})
+        if alone in self.dims:
+            return self.dims[alone]
+        candidates = [(tensor, axis) for tensor in self.root.graph.inputs for axis, dim in enumerate(tensor.shape)
+                      if isinstance(dim, Dim) and set(dim.terms) <= {(symbol,), ()} and dim.symbols]
+        candidates.sort(key=lambda place: place[0].shape[place[1]] != alone)
+        if not candidates:
+            raise InvalidModelError(f"no input's shape gives the value of the symbol {symbol}")
+        tensor, axis = candidates[0]
+        dim = tensor.shape[axis]
+        size = self.emit("Shape", [self.find(tensor)], start=axis, end=axis + 1)
+        if dim != alone:
+            size = self.emit("Sub", [size, self.dim(dim.terms.get((), 0))])
+            size = self.emit("Div", [size, self.dim(dim.terms[(symbol,)])])
+        self.dims[alone] = size
+        return size
+
+    def scalar(self, dim: DimLike) -> str:
+        """The name of an int64 scalar holding a dimension."""
+        if not isinstance(dim, Dim):
+            return self.constant(np.asarray(dim, np.int64))
+        return self.emit("Reshape", [self.dim(dim), self.constant(np.zeros(0, np.int64))])
+
+    # -- movements that several rows need ---------------------------------------------------------------------------------------
+    def reshape(self, x: str, shape: Sequence[DimLike]) -> str:
+        """`x` in another shape; one symbolic dimension is written as -1."""
+        symbolic = [axis for axis, d in enumerate(shape) if isinstance(d, Dim)]
+        if len(symbolic) == 1 and 0 not in [d for d in shape if not isinstance(d, Dim)]:
+            return self.emit("Reshape", [x, self.constant(np.asarray([-1 if isinstance(d, Dim) else d for d in shape], np.int64))])
+        zero = bool(symbolic) or 0 in [d for d in shape if not isinstance(d, Dim)]
+        return self.emit("Reshape", [x, self.shape(shape)], allowzero=1 if zero else None)
+
+    def transpose(self, x: str, permutation: Sequence[int]) -> str:
+        """`x` with its axes in another order; itself where they stay."""
+        permutation = list(permutation)
+        return x if permutation == sorted(permutation) else self.emit("Transpose", [x], perm=permutation)
+
+    def cast(self, x: str, dtype) -> str:
+        return self.emit("Cast", [x], to=onnx_type(dtype))
+
+    def vector(self, values: Sequence[int]) -> str:
+        """An int64 vector."""
+        return self.constant(np.asarray(values, np.int64).reshape(len(values)))
+
+    # -- graphs -----------------------------------------------------------------------------------------------------------------
+    def write(self, graph: Graph) -> None:
+        """Write the nodes of a graph whose inputs have names already."""
+        for node in graph.nodes:
+            self.origin = node.origin[0] if node.origin else node.op
+            self.write_node(node)
+
+    def write_node(self, node: Node) -> None:
+        row = EXPORTERS.get(node.op)
+        if row is None:
+            raise UnsupportedOperatorError(f"{node!r}: {node.op} has no ONNX form at opset {self.opset}")
+        made = row(self, node, *(self.find(t) for t in node.inputs))
+        for tensor, name in zip(node.outputs, made if isinstance(made, (list, tuple)) else (made,), strict=True):
+            self.names[tensor] = name
+
+
+def onnx_type(dtype) -> int:
+    """ONNX's code of an element type."""
+    return helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+
+
+def tensor_proto(name: str, array: np.ndarray) -> TensorProto:
+    """An initializer, its data raw."""
+    proto = TensorProto(name=name, data_type=onnx_type(array.dtype), dims=array.shape)
+    proto.raw_data = np.ascontiguousarray(array).tobytes()
+    return proto
+
+
+def value_info(name: str, tensor: Tensor) -> onnx.ValueInfoProto:
+    """An input or output; symbolic dimensions by their text."""
+    return helper.make_tensor_value_info(name, onnx_type(tensor.dtype), [str(d) if isinstance(d, Dim) else d for d in tensor.shape])
