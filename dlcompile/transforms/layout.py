@@ -68,6 +68,26 @@ def undo(tensor: Tensor, p: Sequence[int]) -> Tensor | None:
     return None
 
 
+def _undo_all(tensors: Sequence[Tensor], p: Sequence[int], tensor: Tensor) -> list[Tensor] | None:
+    """`undo` of every operand, where p is how `tensor` (one of them) is transposed. For a reshape that only counts as a transposition
+    there must be more of them to take away than to put in, or they would wander from operand to operand for ever."""
+    undone = [undo(t, p) for t in tensors]
+    if any(t is None for t in undone):
+        return None
+    if tensor.op == "reshape":
+        changed = [(new, old) for new, old in zip(undone, tensors, strict=True) if new is not old and not new.is_constant]
+        inserted = sum(new.op == "reshape" and new.producer.inputs[0] is old for new, old in changed)
+        if 2 * inserted >= len(changed):
+            return None
+    return undone
+
+
+def _redo(y: Tensor, p: Sequence[int], tensor: Tensor) -> Tensor | None:
+    """transpose(y, p), below an operator that had `tensor` = transpose(x, p) above it. None where `tensor` was a mere reshape and this
+    one would not be: the operator has made an axis longer than 1 that changes its place."""
+    return ops.transpose(y, p) if tensor.op == "transpose" or is_view(y.shape, p) else None
+
+
 def _single(node: Node) -> tuple[Tensor, tuple[int, ...]] | None:
     """`as_transpose` of the first operand."""
     found = as_transpose(node.inputs[0])
@@ -85,9 +105,9 @@ def through_elementwise(node: Node) -> Answer:
         if not found or tensor.shape != node.output.shape:
             continue
         p = found[1]
-        operands = [undo(t, p) for t in node.inputs]
-        if all(t is not None for t in operands) and len(p) == rank:
-            return ops.transpose(apply(node.op, *operands, **node.attributes), p)
+        operands = _undo_all(node.inputs, p, tensor) if len(p) == rank else None
+        if operands is not None:
+            return _redo(apply(node.op, *operands, **node.attributes), p, tensor)
     return None
 
 
@@ -119,7 +139,7 @@ def through_per_axis(node: Node) -> Answer:
         return None
     x, p = found
     moved = {name: permute(node.attributes[name], inverse(p)) for name in PER_AXIS[node.op]}
-    return ops.transpose(apply(node.op, x, *node.inputs[1:], **{**node.attributes, **moved}), p)
+    return _redo(apply(node.op, x, *node.inputs[1:], **{**node.attributes, **moved}), p, node.inputs[0])
 
 
 def through_reverse(node: Node) -> Answer:
@@ -136,9 +156,9 @@ def through_concatenate(node: Node) -> Answer:
     for tensor in node.inputs:
         if found := as_transpose(tensor):
             p = found[1]
-            parts = [undo(t, p) for t in node.inputs]
-            if all(t is not None for t in parts):
-                return ops.transpose(ops.concatenate(parts, p[node.attributes["axis"]]), p)
+            parts = _undo_all(node.inputs, p, tensor)
+            if parts is not None:
+                return _redo(ops.concatenate(parts, p[node.attributes["axis"]]), p, tensor)
     return None
 
 
@@ -148,7 +168,7 @@ def through_gather(node: Node) -> Answer:
     if not found or node.inputs[1].rank != 1:
         return None
     x, p = found
-    return ops.transpose(ops.gather(x, node.inputs[1], p[node.attributes["axis"]]), p)
+    return _redo(ops.gather(x, node.inputs[1], p[node.attributes["axis"]]), p, node.inputs[0])
 
 
 def through_broadcast(node: Node) -> Answer:
@@ -159,7 +179,7 @@ def through_broadcast(node: Node) -> Answer:
     x, p = found
     new = node.output.rank - x.rank
     p = (*range(new), *(axis + new for axis in p))
-    return ops.transpose(ops.broadcast_to(x, permute(node.output.shape, inverse(p))), p)
+    return _redo(ops.broadcast_to(x, permute(node.output.shape, inverse(p))), p, node.inputs[0])
 
 
 def through_cumulative(node: Node) -> Answer:
