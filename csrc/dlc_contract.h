@@ -9,15 +9,16 @@
 #include "dlc_depthwise.h"
 #include "dlc_tile.h"
 
-/* acc[i][j] = sum of x[i*row + t*outer_step + u*inner_step + c*column] * w[((t*inner_taps + u)*channels + c)*NR + j], i < rows <= MR. */
+/* acc[i][j] = sum of x[i*row + t*outer_step + u*inner_step + c*column] * w[((t*inner_taps + u)*channels + c)*NR + j], i < rows <= MR.
+ * What lies `ahead` elements after w is fetched meanwhile (0: nothing). */
 DLC_INLINE void dlc_tile_contract(const int MR, const int NR, int64_t rows, const float *x, int64_t row, int64_t outer_taps,
                                   int64_t outer_step, int64_t inner_taps, int64_t inner_step, int64_t channels, int64_t column,
-                                  const float *w, float *acc)
+                                  const float *w, int64_t ahead, float *acc)
 {
 #define DLC_ROWS(count, from)                                                                                              \
     if (column == 1)                                                                                                       \
         dlc_tile_conv(count, NR / DLC_LANES, x + (from)*row, row, outer_taps, outer_step, inner_taps, inner_step, channels, w, NR, \
-                      acc + (from)*NR);                                                                                    \
+                      ahead, acc + (from)*NR);                                                                             \
     else                                                                                                                   \
         dlc_tile_dot_kstride(count, NR / DLC_LANES, x + (from)*row, row, column, channels, w, NR, acc + (from)*NR)
     if (rows >= MR) {

@@ -50,6 +50,7 @@ class _Printer:
     def __init__(self, dtypes: dict[str, np.dtype]):
         self.dtypes = dtypes
         self.locals: dict[str, np.dtype] = {}
+        self.parts = 0  # parallel loops so far
 
     def block(self, statements: tuple[Statement, ...], depth: int) -> Iterator[str]:
         for statement in statements:
@@ -88,8 +89,10 @@ class _Printer:
     def _loop(self, loop: Loop, pad: str, depth: int) -> Iterator[str]:
         axis, begin, end = loop.axis, "0", c_dim(loop.extent)
         if "parallel" in loop.kind:
-            yield f"{pad}const dlc_range {axis}_part = dlc_split(team, {end});"
-            begin, end = f"{axis}_part.begin", f"{axis}_part.end"
+            self.parts += 1
+            part = "part" if self.parts == 1 else f"part{self.parts}"
+            yield f"{pad}const dlc_range {part} = dlc_split(team, {end});"
+            begin, end = f"{part}.begin", f"{part}.end"
         if "vector" in loop.kind:
             yield f"{pad}#pragma omp simd{self._reduction_clauses(loop)}"
         yield f"{pad}for (int64_t {axis} = {begin}; {axis} < {end}; ++{axis}) {{"
@@ -122,7 +125,7 @@ class _Printer:
                    f"{right}, {c_dim(tile.b_row)}, {tile.result});")
         else:
             yield (f"{pad}dlc_tile_contract({tile.rows}, {tile.columns}, {c_dim(tile.valid_rows)}, {left}, {taps}, "
-                   f"{c_dim(tile.channels)}, {c_dim(tile.a_column)}, {right}, {tile.result});")
+                   f"{c_dim(tile.channels)}, {c_dim(tile.a_column)}, {right}, {c_dim(tile.ahead)}, {tile.result});")
 
     def _invoke(self, call: Invoke, pad: str, depth: int) -> Iterator[str]:
         yield f"{pad}{call.function}({', '.join(self._argument(a) for a in call.arguments)});"

@@ -314,7 +314,7 @@ def lower_contraction(group: Group, context: Context, plan: Plan) -> Lowered:
     valid_rows = dim_min(plan.rows, rows.extent - rb * plan.rows)
     valid_columns = _valid_columns(c.width, width, nb)
     tile = Tile("depthwise" if c.depthwise else "contract", "tile", plan.rows, width, left, a_index, rows.stride, last.stride, taps,
-                1 if c.depthwise else last.extent, right, b_index, b_row, valid_rows, valid_columns)
+                1 if c.depthwise else last.extent, right, b_index, b_row, valid_rows, valid_columns, _ahead(c, width, context.target))
 
     row_axes = (Axis("i", valid_rows),) if i != 0 else ()
     bound: tuple[Statement, ...] = (Let("m", Index(rb * plan.rows + i, INT64)),) if m != 0 else ()
@@ -339,6 +339,14 @@ def _share(axes: tuple[Axis, ...], statements: Block, parallel: bool) -> Block:
     if parallel and len(axes) > 1:
         axes, statements = collapse(axes, statements, keep=0)
     return nest(axes, statements, parallel=parallel, vector=False)
+
+
+def _ahead(c: Contraction, width: int, target: Target) -> DimLike:
+    """How far ahead of its panel a tile fetches: the next panel, where panels come from beyond the second-level cache."""
+    panel = c.depth * width
+    if c.depthwise or not isinstance(panel, int) or not isinstance(c.width, int) or c.depth * c.width * 4 <= target.l2_bytes // 2:
+        return 0
+    return panel
 
 
 def _valid_columns(columns: DimLike, width: int, block: DimLike) -> DimLike:

@@ -154,7 +154,8 @@ class When:
 @dataclass(frozen=True)
 class Tile:
     """result[i][j] of a tile of rows × columns, computed by a tile operation and left in the local buffer `result`. Of the rows the first
-    `valid_rows` exist, of the columns of a depthwise tile the first `valid_columns`; no others are read.
+    `valid_rows` exist, of the columns of a depthwise tile the first `valid_columns`; no others are read. `ahead` says how many elements
+    after `b` the machine may fetch early because a later tile reads them (0: nothing).
 
     "contract":  sum over taps and channels of a[row, tap, channel] * b[tap, channel, column]; `a` is read at
                  a_index + i*a_row + t0*taps[0][1] + t1*taps[1][1] + c*a_column, `b` packed [tap][channel][columns] at b_index.
@@ -176,6 +177,7 @@ class Tile:
     b_row: DimLike
     valid_rows: DimLike
     valid_columns: DimLike
+    ahead: DimLike = 0
 
 
 @dataclass(frozen=True)
@@ -268,7 +270,7 @@ def dims(statement: Statement) -> tuple[DimLike, ...]:
             found += [offset, size]
         case Tile():
             found += [statement.a_index, statement.a_row, statement.a_column, statement.channels, statement.b_index, statement.b_row]
-            found += [d for tap in statement.taps for d in tap] + [statement.valid_rows, statement.valid_columns]
+            found += [d for tap in statement.taps for d in tap] + [statement.valid_rows, statement.valid_columns, statement.ahead]
         case Invoke(arguments=arguments):
             found += [a.index if isinstance(a, Address) else a for a in arguments if not isinstance(a, (Number, str))]
     for root in expressions(statement):
@@ -333,7 +335,8 @@ def _map_statement(statement: Statement, change: Callable[[DimLike], DimLike]) -
                 statement, a_index=change(statement.a_index), a_row=change(statement.a_row), a_column=change(statement.a_column),
                 taps=tuple((change(n), change(s)) for n, s in statement.taps), channels=change(statement.channels),
                 b_index=change(statement.b_index), b_row=change(statement.b_row),
-                valid_rows=change(statement.valid_rows), valid_columns=change(statement.valid_columns))
+                valid_rows=change(statement.valid_rows), valid_columns=change(statement.valid_columns),
+                ahead=change(statement.ahead))
         case Invoke():
             arguments = tuple(
                 replace(a, index=change(a.index)) if isinstance(a, Address) else a if isinstance(a, (Number, str)) else change(a)

@@ -1,8 +1,9 @@
 """Which tile: the cost model of the contraction form.
 
 A tile of MR rows × NV vectors keeps MR*NV accumulators in registers; every step of the contracted dimension loads NV vectors of the packed
-operand, broadcasts MR elements of the other, and does MR*NV multiply-adds. What a step costs is the larger of what the arithmetic
-units and what the load ports need, and no less than the latency of one multiply-add allows when there are few accumulators.
+operand, broadcasts MR elements of the other, and does MR*NV multiply-adds. What a step costs is the largest of what the arithmetic units
+need, what the load ports need, what the cache that holds the packed operand delivers, and what the latency of a multiply-add allows when
+there are few accumulators. Rows that are left over are done in tiles of 8, 4, 2 and 1 (csrc/dlc_contract.h), so they cost several steps.
 """
 from __future__ import annotations
 
@@ -14,14 +15,17 @@ from dlcompile.kernels.target import Target
 FMA_PER_CYCLE = 2  # vector multiply-adds a core starts in a cycle
 LOADS_PER_CYCLE = 2  # vector loads (or broadcasts) in a cycle
 FMA_LATENCY = 4  # cycles until a multiply-add's result can be added to
+L1_BYTES_PER_CYCLE, L2_BYTES_PER_CYCLE, FAR_BYTES_PER_CYCLE = 128, 40, 12  # what the caches and what lies beyond them deliver
 STORE_COST = 3.0  # cycles a vector of the result costs after the contraction: spilled, read again, epilogue, stored
 TILE_OVERHEAD = 12.0  # cycles a tile costs whatever its size
 UNKNOWN = 256  # what a symbolic extent is taken for
 
 
 def tile_candidates(target: Target) -> tuple[tuple[int, int], ...]:
-    """(MR, NV) whose accumulators, operand vectors and one broadcast fit the registers."""
-    return tuple((mr, nv) for nv in range(1, 9) for mr in range(1, 17) if mr * nv + nv + 1 <= target.registers)
+    """(MR, NV) whose accumulators and packed vectors fit the registers, with one for the broadcast where it cannot be an operand in memory
+    (only AVX-512 has such operands)."""
+    broadcast = 0 if target.lanes == 16 else 1
+    return tuple((mr, nv) for nv in range(1, 9) for mr in range(1, 17) if mr * nv + nv + broadcast <= target.registers)
 
 
 @lru_cache(maxsize=4096)
@@ -34,16 +38,19 @@ def choose_tile(target: Target, rows: DimLike, columns: DimLike, depth: DimLike)
         width = nv * target.lanes
         blocks = -(-columns // width) if isinstance(columns, int) else UNKNOWN / width + 0.5
         if not isinstance(rows, int):
-            return blocks * UNKNOWN / mr * _tile_time(mr, nv, terms)
+            return blocks * UNKNOWN / mr * _tile_time(target, mr, nv, terms)
         full, rest = divmod(rows, mr)
-        return blocks * (full * _tile_time(mr, nv, terms) + (_tile_time(rest, nv, terms) if rest else 0.0))
+        pieces = [1 << bit for bit in range(4) if rest >> bit & 1]
+        return blocks * (full * _tile_time(target, mr, nv, terms) + sum(_tile_time(target, piece, nv, terms) for piece in pieces))
 
-    return min(tile_candidates(target), key=lambda tile: (time(tile), -tile[0] * tile[1], -tile[1]))
+    candidates = [tile for tile in tile_candidates(target) if not isinstance(rows, int) or tile[0] <= max(rows, 1)]
+    return min(candidates, key=lambda tile: (time(tile), -tile[0] * tile[1], -tile[1]))
 
 
-def _tile_time(mr: int, nv: int, depth: int) -> float:
-    chains = mr * nv if mr > 3 else 8  # the microkernel splits the contraction of a tile with few rows into several sums
-    step = max(mr * nv / FMA_PER_CYCLE, (mr + nv) / LOADS_PER_CYCLE, mr * nv * FMA_LATENCY / max(mr * nv, chains) / FMA_PER_CYCLE)
-    if mr * nv < FMA_LATENCY * FMA_PER_CYCLE and mr > 3:
-        step = max(step, float(FMA_LATENCY))
+def _tile_time(target: Target, mr: int, nv: int, depth: int) -> float:
+    panel = depth * nv * target.lanes * 4
+    near = L1_BYTES_PER_CYCLE if panel <= target.l1_bytes // 2 else L2_BYTES_PER_CYCLE
+    delivered = nv * target.lanes * 4 / (near if panel <= target.l2_bytes * 3 // 4 else FAR_BYTES_PER_CYCLE)
+    chains = max(mr * nv, 8 if mr <= 3 else 0)  # the microkernel splits the sums of a tile with few rows
+    step = max(mr * nv / FMA_PER_CYCLE, (mr + nv) / LOADS_PER_CYCLE, delivered, mr * nv * FMA_LATENCY / chains)
     return depth * step + mr * nv * STORE_COST + TILE_OVERHEAD

@@ -1,0 +1,77 @@
+/* Vectors of floats, as wide as the machine's: GCC's and Clang's vector extensions, so that one source serves AVX-512, AVX2, SSE2 and NEON.
+ *
+ * Arithmetic on vectors is written with operators; a*b + c in one expression becomes a fused multiply-add where there is one
+ * (-ffp-contract=fast, GCC's default in gnu11; Clang contracts within an expression anyway).
+ */
+#ifndef DLC_VECTOR_H
+#define DLC_VECTOR_H
+
+#include "dlc_base.h"
+
+#if defined(__AVX__)
+#include <immintrin.h> /* for masked loads and stores only */
+#endif
+
+#if defined(__AVX512F__)
+#define DLC_LANES 16 /* floats in a vector */
+#elif defined(__AVX__)
+#define DLC_LANES 8
+#else
+#define DLC_LANES 4
+#endif
+
+typedef float dlc_vf __attribute__((vector_size(4 * DLC_LANES)));
+typedef int32_t dlc_vi __attribute__((vector_size(4 * DLC_LANES)));
+/* A vector in memory, where it may begin at any float. */
+typedef float dlc_vf_memory __attribute__((vector_size(4 * DLC_LANES), aligned(4), may_alias));
+
+DLC_INLINE dlc_vf dlc_load(const float *p) { return *(const dlc_vf_memory *)p; }
+DLC_INLINE void dlc_store(float *p, dlc_vf v) { *(dlc_vf_memory *)p = v; }
+
+/* All lanes alike. (value - 0 is value, whatever it is, which lets compilers see one broadcast; value + 0 would lose the sign of -0.) */
+DLC_INLINE dlc_vf dlc_broadcast(float value) { return value - (dlc_vf){0}; }
+
+/* mask ? a : b, lane by lane; the lanes of a mask are -1 or 0, as vector comparisons give them. */
+DLC_INLINE dlc_vf dlc_select(dlc_vi mask, dlc_vf a, dlc_vf b) { return (dlc_vf)((mask & (dlc_vi)a) | (~mask & (dlc_vi)b)); }
+
+/* The larger and the smaller, lane by lane; b where either is NaN (what maxps and minps do). */
+DLC_INLINE dlc_vf dlc_max_lanes(dlc_vf a, dlc_vf b) { return dlc_select(a > b, a, b); }
+DLC_INLINE dlc_vf dlc_min_lanes(dlc_vf a, dlc_vf b) { return dlc_select(a < b, a, b); }
+
+/* The first n lanes; the others are 0 and their memory is not touched. 0 <= n; more than DLC_LANES are as many as there are. */
+DLC_INLINE dlc_vf dlc_load_partial(const float *p, int64_t n)
+{
+    if (n >= DLC_LANES)
+        return dlc_load(p);
+#if defined(__AVX512F__)
+    return (dlc_vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#elif defined(__AVX__)
+    static const int32_t mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    return (dlc_vf)_mm256_maskload_ps(p, _mm256_loadu_si256((const __m256i *)(mask + 8 - n)));
+#else
+    dlc_vf v = {0};
+    for (int64_t i = 0; i < n; ++i)
+        v[i] = p[i];
+    return v;
+#endif
+}
+
+/* Writes the first n lanes and nothing else. */
+DLC_INLINE void dlc_store_partial(float *p, dlc_vf v, int64_t n)
+{
+    if (n >= DLC_LANES) {
+        dlc_store(p, v);
+        return;
+    }
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#elif defined(__AVX__)
+    static const int32_t mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
+    _mm256_maskstore_ps(p, _mm256_loadu_si256((const __m256i *)(mask + 8 - n)), (__m256)v);
+#else
+    for (int64_t i = 0; i < n; ++i)
+        p[i] = v[i];
+#endif
+}
+
+#endif
