@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dlcompile import ops
 from dlcompile.graph import Node, Shape, Tensor, absorb, apply, make_constant
 from dlcompile.transforms.rewrite import ELEMENTWISE, Answer, Table, made_by
-from dlcompile.transforms.shapes import compose, factor_reshape, inverse, is_identity, is_view, permute
+from dlcompile.transforms.shapes import Groups, compose, factor_reshape, inverse, is_identity, is_view, permute
 
 REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_and", "reduce_or", "argmax", "argmin")
 
@@ -84,8 +84,14 @@ def _undo_all(tensors: Sequence[Tensor], p: Sequence[int], tensor: Tensor) -> li
 
 def _redo(y: Tensor, p: Sequence[int], tensor: Tensor) -> Tensor | None:
     """transpose(y, p), below an operator that had `tensor` = transpose(x, p) above it. None where `tensor` was a mere reshape and this
-    one would not be: the operator has made an axis longer than 1 that changes its place."""
-    return ops.transpose(y, p) if tensor.op == "transpose" or is_view(y.shape, p) else None
+    one would not be: the operator has made an axis longer than 1 that changes its place. (From channels-last to channels-first that
+    is welcome: convolutions on either side take it away again.)"""
+    return ops.transpose(y, p) if tensor.op == "transpose" or is_view(y.shape, p) or _is_channels_first(p) else None
+
+
+def _is_channels_first(p: Sequence[int]) -> bool:
+    """Is p what `convolution_channels_last` puts below a convolution with two or more spatial axes?"""
+    return len(p) >= 4 and tuple(p) == (0, len(p) - 1, *range(1, len(p) - 1))
 
 
 def _single(node: Node) -> tuple[Tensor, tuple[int, ...]] | None:
@@ -102,7 +108,7 @@ def through_elementwise(node: Node) -> Answer:
     rank = node.output.rank
     for tensor in node.inputs:
         found = as_transpose(tensor)
-        if not found or tensor.shape != node.output.shape:
+        if not found or (tensor.shape != node.output.shape and not _is_channels_first(found[1])):
             continue
         p = found[1]
         operands = _undo_all(node.inputs, p, tensor) if len(p) == rank else None
@@ -200,12 +206,29 @@ def through_reshape(node: Node) -> Answer:
     groups = factor_reshape(node.inputs[0].shape, node.output.shape)
     if groups is None:
         return None
-    solid = sorted(_attach_units(groups), key=lambda group: max((p[a] for a in group[0]), default=-1))
-    if not is_identity([p[a] for old, _ in solid for a in old]):
+    lead, solid = _attach_units(groups)
+    wide = [[p[a] for a in old if x.shape[p[a]] != 1] for old, _ in solid]
+    order = sorted(range(len(solid)), key=lambda group: wide[group][-1])
+    in_order = [axis for group in order for axis in wide[group]]
+    if in_order != sorted(in_order):
         return None
     absorb(node.inputs[0].producer)
-    axes = tuple(a for _, new in solid for a in new)
+    axes = (*lead, *(a for group in order for a in solid[group][1]))
     return ops.transpose(ops.reshape(x, permute(node.output.shape, axes)), inverse(axes))
+
+
+def _attach_units(groups: Groups) -> tuple[tuple[int, ...], Groups]:
+    """The groups of a reshape that have two sides, new axes of extent 1 joined to the group before them; and those before all groups."""
+    lead: tuple[int, ...] = ()
+    solid: Groups = []
+    for old, new in groups:
+        if old and new:
+            solid.append((old, new))
+        elif solid:
+            solid[-1] = (solid[-1][0], solid[-1][1] + new)
+        else:
+            lead += new
+    return lead, solid
 
 
 def reshape_below_elementwise(node: Node) -> Answer:
@@ -218,21 +241,6 @@ def reshape_below_elementwise(node: Node) -> Answer:
         return None
     operands = [inner.inputs[0] if i == wide[0] else t for i, t in enumerate(node.inputs)]
     return ops.reshape(apply(node.op, *operands, **node.attributes), node.output.shape)
-
-
-def _attach_units(groups):
-    """The groups of a reshape with axes of extent 1 joined to the group before them (or the first one after)."""
-    solid: list[tuple[tuple[int, ...], tuple[int, ...]]] = []
-    lead: tuple[tuple[int, ...], tuple[int, ...]] = ((), ())
-    for old, new in groups:
-        if old and new:
-            solid.append((lead[0] + old, lead[1] + new))
-            lead = ((), ())
-        elif solid:
-            solid[-1] = (solid[-1][0] + old, solid[-1][1] + new)
-        else:
-            lead = (lead[0] + old, lead[1] + new)
-    return solid or [lead]
 
 
 def transpose_of_reshape_of_transpose(node: Node) -> Answer:

@@ -230,6 +230,16 @@ def gather_of_range(node: Node) -> Answer:
     return ops.reshape(part, node.output.shape)
 
 
+def gather_of_one(node: Node) -> Answer:
+    """gather(x of extent 1 along the axis, i) → broadcast_to(reshape(x)): indices out of range are clamped, so all of them are 0."""
+    x, indices = node.inputs
+    axis = node.attributes["axis"]
+    if x.shape[axis] != 1:
+        return None
+    flat = ops.reshape(x, (*x.shape[:axis], *(1,) * indices.rank, *x.shape[axis + 1:]))
+    return ops.broadcast_to(flat, node.output.shape)
+
+
 MOVEMENT: Table = (
     ("reshape", reshape_to_itself),
     ("reshape", reshape_of_reshape),
@@ -252,5 +262,6 @@ MOVEMENT: Table = (
     ("concatenate", concatenate_of_concatenate),
     ("concatenate", concatenate_nothing),
     ("concatenate", concatenate_of_slices),
+    ("gather", gather_of_one),
     ("gather", gather_of_range),
 )

@@ -42,6 +42,9 @@ DOWN = {  # name: (what follows the transposition of x [2, 4, 5, 3] to [2, 3, 4,
     "concatenate": (lambda x: ops.concatenate([x, ops.exp(x), weights(2, 1, 4, 5)], 1), ["exp", "concatenate", "transpose"]),
     "broadcast": (lambda x: ops.broadcast_to(ops.reduce_max(x, (3,), keepdims=True), (6, 2, 3, 4, 5)),
                   ["reduce_max", "broadcast_to", "transpose"]),
+    "upsample an image": (lambda x: ops.reshape(ops.broadcast_to(ops.reshape(
+        ops.slice(x, (0, 0, 0, 0), (1, 3, 4, 5)), (1, 3, 4, 1, 5)), (1, 3, 4, 2, 5)), (1, 3, 8, 5)),
+        ["slice", "reshape", "broadcast_to", "reshape", "transpose"]),
     "upsample": (lambda x: ops.reshape(ops.broadcast_to(ops.reshape(x, (2, 3, 4, 1, 5, 1)), (2, 3, 4, 2, 5, 3)), (2, 3, 8, 15)),
                  ["reshape", "broadcast_to", "reshape", "transpose"]),
     "gather": (lambda x: ops.gather(x, np.array([0, 0, 3, 1]), 2), ["gather", "transpose"]),
@@ -76,6 +79,17 @@ def test_an_operand_that_would_have_to_be_copied_keeps_the_transposition_above()
     x, y = variable("x", (2, 4, 5, 3)), variable("y", (2, 3, 4, 5))
     graph = graph_of(ops.add(ops.transpose(x, TO_FIRST), y), x, y)
     assert operators(rewrite(graph, *SIMPLE, PUSH_DOWN)) == ["transpose", "add"]
+
+
+def test_upsampling_from_one_pixel_stays_channels_last():
+    x = variable("x", (1, 4, 5, 3))
+    pooled = ops.reduce_max(ops.transpose(x, TO_FIRST), (2, 3), keepdims=True)
+    wide = ops.mul(ops.gather(ops.gather(pooled, np.zeros(4, np.int64), 2), np.zeros(5, np.int64), 3), weights(4, 5))
+    y = ops.transpose(ops.concatenate([ops.transpose(x, TO_FIRST), wide], 1), (0, 2, 3, 1))
+    graph = graph_of(y, x)
+    after = rewrite(graph, *SIMPLE, PUSH_DOWN)
+    assert count(after)["transpose"] == 0
+    assert_same(graph, after)
 
 
 def test_reshapes_do_not_wander_between_operands():

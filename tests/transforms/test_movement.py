@@ -47,6 +47,7 @@ CASES = {  # name: (shape of x, the expression, the operators that are left)
     "gather with a step": ((5, 3), lambda x: ops.gather(x, np.array([[0, 2], [4, 6]])[:, :1].ravel(), 0), ["slice"]),
     "gather backwards": ((5, 3), lambda x: ops.gather(x, np.array([3, 1]), 0), ["slice", "reverse"]),
     "gather of one": ((5, 3), lambda x: ops.gather(x, np.array(2), 1), ["slice", "reshape"]),
+    "gather of the only one": ((1, 3), lambda x: ops.gather(x, np.array([[0, 0], [0, 0]]), 0), ["broadcast_to"]),
     "gather out of order stays": ((5, 3), lambda x: ops.gather(x, np.array([1, 0, 3]), 0), ["gather"]),
 }
 
