@@ -15,8 +15,9 @@ from dlcompile.errors import Error, InvalidModelError, UnsupportedOperatorError
 from dlcompile.frontends.onnx.captures import graphs_of, reads
 from dlcompile.frontends.onnx.node import Declined, OnnxNode, find_importer, find_schema, normal_domain
 from dlcompile.frontends.onnx.reader import Source, element_type, open_model, opset_version, read_tensor
-from dlcompile.frontends.onnx.shapes import SymbolTable
-from dlcompile.graph import Dim, Graph, Tensor, make_constant, make_input, provenance
+from dlcompile.frontends.onnx.shapes import SymbolTable, assumptions, fixed_symbols
+from dlcompile.graph import Dim, Graph, Shape, Tensor, make_constant, make_input, provenance
+from dlcompile.graph.graph import Constraint
 
 Functions = Mapping[tuple[str, str, str], FunctionProto]
 
@@ -95,20 +96,40 @@ def _import(source: Source, name: str, dims: Mapping[str, int | str]) -> Graph:
     scope = Scope(source, versions, functions)
     _refuse_unknown(proto.node, scope)
     declare_initializers(proto, scope)
-    symbols = SymbolTable(dims)
     inputs = [i for i in proto.input if i.name not in scope.values]  # before IR version 4 initializers are listed as inputs too
     _refuse_repeated("input", [i.name for i in inputs])
     _refuse_repeated("output", [o.name for o in proto.output])
     if not proto.output:
         raise InvalidModelError("the graph has no outputs")
-    types = [(i.name, _input_dtype(i), symbols.declare(i)) for i in inputs]
+    symbols = SymbolTable(dims)
+    declared = [symbols.declare(i) for i in inputs]
     symbols.finish()
-    for input_name, dtype, shape in types:
-        scope.values[input_name] = make_input(input_name, dtype, symbols.resolve(shape))
-    tensors = [scope.values[i.name] for i in inputs]
+    fixed: dict[str, int] = {}
+    while True:
+        shapes = [symbols.resolve(shape, fixed) for shape in declared]
+        with assumptions() as assumed:
+            try:
+                graph = _walk(source, name, scope.child(), inputs, shapes, assumed)
+                found = fixed_symbols(graph.constraints)
+            except Error:
+                graph, found = None, fixed_symbols(assumed)
+                if found.keys() <= fixed.keys():
+                    raise
+        if found.keys() <= fixed.keys():
+            return graph
+        fixed |= found  # the model can run with one value of these only, so they are no symbols; what else follows from that?
+
+
+def _walk(source: Source, name: str, scope: Scope, inputs: Sequence[onnx.ValueInfoProto], shapes: Sequence[Shape],
+          assumed: Sequence[Constraint]) -> Graph:
+    """The graph of a model whose inputs have the given shapes."""
+    proto = source.model.graph
+    tensors = [make_input(i.name, _input_dtype(i), shape) for i, shape in zip(inputs, shapes)]
+    scope.values.update((i.name, tensor) for i, tensor in zip(inputs, tensors))
     import_nodes(proto.node, scope)
     outputs = [_output(scope, o.name) for o in proto.output]
-    return Graph(name, tensors, outputs, input_names=[i.name for i in inputs], output_names=[o.name for o in proto.output])
+    return Graph(name, tensors, outputs, input_names=[i.name for i in inputs], output_names=[o.name for o in proto.output],
+                 constraints=assumed)
 
 
 def _output(scope: Scope, name: str) -> Tensor:

@@ -1,13 +1,17 @@
 """Symbolic dimensions of a model's inputs: from `dim_param` to `Dim`, pinned and renamed as the caller asks."""
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextvars import ContextVar
 
 import onnx
 
 from dlcompile.errors import ArgumentError, InvalidModelError, ShapeError
-from dlcompile.graph import DimLike, Shape, Tensor, dim_max, dim_min, known_dims, parse_dim, substitute, symbol, symbols_of
+from dlcompile.graph import (Dim, DimLike, Shape, Tensor, at_least, current_origin, dim_max, dim_min, known_dims, parse_dim, substitute,
+                             symbol, symbols_of, unify)
+from dlcompile.graph.graph import Constraint
 
 _NAMELESS = {"", "None", "none", "-1", "unk"}  # what exporters write for "I do not know"; the same word twice is not the same size
 
@@ -77,9 +81,43 @@ class SymbolTable:
                 raise ArgumentError(f"dims[{name!r}] is {value!r}; expected an integer >= 0, or the name of a symbol")
         self.values = {param: substitute(value, wanted) for param, value in self.values.items()}
 
-    def resolve(self, shape: list[int | str]) -> Shape:
-        """A declared shape with its symbols."""
-        return tuple(d if isinstance(d, int) else self.values[d] for d in shape)
+    def resolve(self, shape: list[int | str], fixed: Mapping[str, int]) -> Shape:
+        """A declared shape with its symbols, those that are `fixed` replaced."""
+        return tuple(d if isinstance(d, int) else substitute(self.values[d], fixed) for d in shape)
+
+
+# -- what is taken on trust while a model is read ---------------------------------------------------------------------------
+_assumed: ContextVar[list[Constraint] | None] = ContextVar("dlcompile_onnx_assumed", default=None)
+
+
+@contextlib.contextmanager
+def assumptions() -> Iterator[list[Constraint]]:
+    """The equalities that rows assume inside, as constraints of a graph."""
+    collected: list[Constraint] = []
+    token = _assumed.set(collected)
+    try:
+        yield collected
+    finally:
+        _assumed.reset(token)
+
+
+def assume_equal(a: DimLike, b: DimLike, what: str) -> DimLike:
+    """The dimension `a` and `b` both are. Where that cannot be seen the compiled model checks it; `ShapeError` where they differ."""
+    if a != b and _assumed.get() is not None:
+        result = unify(a, b, what)
+        _assumed.get().append((a, b, current_origin()))
+        return result
+    return unify(a, b, what)
+
+
+def fixed_symbols(constraints: Iterable[Constraint]) -> dict[str, int]:
+    """The symbols that constraints leave one value only: symbol = integer."""
+    fixed: dict[str, int] = {}
+    for left, right, _ in constraints:
+        dim, value = (left, right) if isinstance(left, Dim) else (right, left)
+        if isinstance(dim, Dim) and isinstance(value, int) and len(dim.symbols) == 1 and str(dim) == next(iter(dim.symbols)).name:
+            fixed[str(dim)] = value
+    return fixed
 
 
 # -- axes and positions -----------------------------------------------------------------------------------------------------
@@ -109,7 +147,32 @@ def axes_of(tensor: Tensor | None) -> tuple[int, ...] | None:
 
 
 def clamp(value: DimLike, low: DimLike, high: DimLike) -> DimLike:
-    """min(max(value, low), high)."""
+    """min(max(value, low), high), where `high - low` is the size of an axis.
+
+    The first and the last element of a dynamic axis are taken to be there: `x[:, -1:]` has one column, and that the axis is not empty
+    is checked when the model runs.
+    """
     if isinstance(value, int) and value >= 10**9:  # what exporters write for "to the end", 2**31 - 1 and 2**63 - 1 too
         return high
-    return dim_min(dim_max(value, low), high)
+    return _smaller(_larger(value, low), high)
+
+
+def _larger(a: DimLike, b: DimLike) -> DimLike:
+    return _decided(a, b) if isinstance(dim_max(a, b), Dim) and dim_max(a, b) not in (a, b) else dim_max(a, b)
+
+
+def _smaller(a: DimLike, b: DimLike) -> DimLike:
+    larger = _larger(a, b)
+    return dim_min(a, b) if larger not in (a, b) else b if larger == a else a
+
+
+def _decided(a: DimLike, b: DimLike) -> DimLike:
+    """max(a, b), where it helps under the assumption that no symbol is 0."""
+    symbols = symbols_of(a) | symbols_of(b)
+    shifted = {s.name: symbol(s.name) + 1 for s in symbols}
+    for larger, smaller in ((a, b), (b, a)):
+        if at_least(substitute(larger, shifted), substitute(smaller, shifted)):
+            for s in symbols:
+                assume_equal(symbol(s.name), dim_max(symbol(s.name), 1), "a dynamic axis must not be empty:")
+            return larger
+    return dim_max(a, b)

@@ -65,13 +65,12 @@ class Writer:
             writer = writer.outer
         raise InvalidModelError(f"{tensor!r} is used before it is made")
 
-    def emit(self, op_type: str, inputs: Sequence[str], outputs: int | Sequence[str] = 1, **attributes) -> str | list[str]:
-        """Write a node; the name of its result, or the list of their names where `outputs` asks for several."""
-        several = not (isinstance(outputs, int) and outputs == 1)
-        names = [self.fresh(f"{self.origin or 'value'}_{op_type}_out") for _ in range(outputs)] if isinstance(outputs, int) else list(outputs)
+    def emit(self, op_type: str, inputs: Sequence[str], outputs: int | None = None, **attributes) -> str | list[str]:
+        """Write a node; the name of its result, or the list of names of as many as `outputs` says."""
+        names = [self.fresh(f"{self.origin or 'value'}_{op_type}_out") for _ in range(outputs or 1)]
         given = {key: value for key, value in attributes.items() if value is not None}
         self.nodes.append(helper.make_node(op_type, list(inputs), names, name=self.fresh(self.origin or op_type), **given))
-        return names if several else names[0]
+        return names if outputs is not None else names[0]
 
     def constant(self, value, name: str | None = None, dtype=None) -> str:
         """The name of an initializer holding `value`; small ones that are equal are one."""

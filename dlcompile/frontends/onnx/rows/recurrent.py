@@ -4,6 +4,7 @@ from __future__ import annotations
 from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
+from dlcompile.frontends.onnx.shapes import assume_equal
 from dlcompile.graph import Tensor
 
 CELLS = {"RNN": ops.rnn, "GRU": ops.gru, "LSTM": ops.lstm}
@@ -26,8 +27,8 @@ def recurrent(node: OnnxNode, x: Tensor, w: Tensor, r: Tensor, *optional: Tensor
         x = _swapped(x)
         given.update({name: _swapped(given[name]) for name in ("initial_h", "initial_c") if name in given})
     for name in ("initial_h", "initial_c"):
-        if name in given:  # one state for all of a batch is one for each
-            given[name] = ops.broadcast_to(given[name], (w.shape[0], x.shape[1], r.shape[-1]))
+        if name in given:
+            assume_equal(x.shape[1], given[name].shape[1], f"the batches of X, {x.type}, and of {name}, {given[name].type}:")
     lengths = given.get("sequence_lens")
     if lengths is not None and lengths.value is not None and (lengths.value == x.shape[0]).all():
         del given["sequence_lens"]
