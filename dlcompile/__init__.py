@@ -1,0 +1,47 @@
+"""dlcompile: from a neural network to one shared library and one C header.
+
+    import dlcompile as dlc
+    model = dlc.compile("resnet50.onnx")
+    y = model(x)
+    model.save("resnet50.so")                  # and resnet50.h
+    model = dlc.load("resnet50.so")            # no compiler needed
+"""
+from __future__ import annotations
+
+import importlib
+
+from dlcompile.errors import (ArgumentError, DTypeError, Error, ExecutionError, InvalidModelError, LibraryError, ShapeError, ToolchainError,
+                              UnsupportedOperatorError)
+from dlcompile.version import VERSION as __version__
+
+_HOMES = {
+    "compile": "dlcompile.compiler",
+    "lower": "dlcompile.compiler",
+    "load": "dlcompile.runtime",
+    "CompiledModel": "dlcompile.runtime",
+    "Graph": "dlcompile.graph",
+    "import_onnx": "dlcompile.frontends.onnx",
+    "export_onnx": "dlcompile.frontends.onnx",
+    "graph": "dlcompile.graph",
+    "ops": "dlcompile.ops",
+}
+"""public name → the module that has it; imported when first asked for, so that loading a library imports no front end"""
+
+
+def __getattr__(name: str):
+    if name not in _HOMES:
+        raise AttributeError(f"module 'dlcompile' has no attribute {name!r}")
+    module = importlib.import_module(_HOMES[name])
+    value = module if _HOMES[name] == f"dlcompile.{name}" else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
+
+__all__ = [
+    "ArgumentError", "CompiledModel", "DTypeError", "Error", "ExecutionError", "Graph", "InvalidModelError", "LibraryError", "ShapeError",
+    "ToolchainError", "UnsupportedOperatorError", "__version__", "compile", "export_onnx", "import_onnx", "load", "lower",
+]

@@ -1,0 +1,45 @@
+"""The declarations of csrc/dlc_model.h for cffi: the same that C programs get.
+
+`setup.py` has cffi turn them into the module `_abi` (`ffibuilder` below), which loads at once. Where that has not been built they are
+parsed when this module is imported.
+"""
+from __future__ import annotations
+
+import re
+
+import cffi
+
+
+
+def declarations() -> str:
+    """The types of dlc_model.h, without what is the preprocessor's."""
+    from dlcompile.codegen.csrc import csrc_text  # not needed where `_abi` has been generated
+
+    text = re.sub(r"/\*.*?\*/", "", csrc_text("dlc_model.h"), flags=re.DOTALL)
+    text = re.sub(r"#ifdef __cplusplus.*?#endif", "", text, flags=re.DOTALL)
+    return "\n".join(line for line in text.splitlines() if line.strip() and not line.startswith("#"))
+
+
+_LOADER = """
+void *dlopen(const char *path, int flags);
+void *dlsym(void *handle, const char *name);
+int dlclose(void *handle);
+char *dlerror(void);
+"""
+
+
+def make_builder() -> cffi.FFI:
+    """The FFI that `_abi` is generated from."""
+    builder = cffi.FFI()
+    builder.cdef(declarations() + _LOADER)
+    builder.set_source("dlcompile.runtime._abi", None)
+    return builder
+
+
+def load_ffi() -> cffi.FFI:
+    """The generated module's FFI, or a new one."""
+    try:
+        from dlcompile.runtime._abi import ffi
+    except ImportError:
+        return make_builder()
+    return ffi
