@@ -8,9 +8,9 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import Node, Tensor, apply, is_float, is_integer, make_constant
-from dlcompile.transforms.rewrite import Answer, Table, made_by
-from dlcompile.transforms.shapes import all_finite, is_splat, splat
+from dlcompile.graph import Node, apply, is_float, is_integer, make_constant
+from dlcompile.transforms.rewrite import Answer, Table, made_by, uses
+from dlcompile.transforms.shapes import all_finite, is_splat
 
 REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "reduce_and", "reduce_or")
 NEUTRAL = {"add": 0, "sub": 0, "mul": 1, "div": 1, "pow": 1}  # the right operand that changes nothing
@@ -125,9 +125,9 @@ def reduce_unit_axes(node: Node) -> Answer:
 
 
 def reduce_of_reduce(node: Node) -> Answer:
-    """reduce(reduce(x, a), b) → reduce(x, a ∪ b), both with or both without keepdims."""
+    """reduce(reduce(x, a), b) → reduce(x, a ∪ b), both with or both without keepdims, where nothing else reads the inner one."""
     inner = made_by(node.inputs[0], node.op)
-    if not inner or inner.attributes["keepdims"] != node.attributes["keepdims"]:
+    if not inner or inner.attributes["keepdims"] != node.attributes["keepdims"] or uses(node.inputs[0]) != 1:
         return None
     first, second = inner.attributes["axes"], node.attributes["axes"]
     if not node.attributes["keepdims"]:

@@ -91,6 +91,10 @@ class _Scores:
     scale: float = 1.0
     mask: Tensor | None = None
 
+    def masked(self, mask: Tensor) -> _Scores:
+        """With one more mask."""
+        return replace(self, mask=mask if self.mask is None else ops.add(self.mask, mask))
+
 
 def _scores(tensor: Tensor) -> _Scores | None:
     """Take a tensor apart into a dot_general, a scale and a mask; None where it is anything else or read elsewhere (softmax's own
@@ -110,9 +114,9 @@ def _scores(tensor: Tensor) -> _Scores | None:
     if node.op == "add":
         for scores, mask in (node.inputs, node.inputs[::-1]):
             inner = _scores(scores) if uses(scores) == 1 and scores.shape == tensor.shape else None
-            if inner is not None and inner.mask is None:
+            if inner is not None:
                 absorb(node)
-                return replace(inner, mask=mask)
+                return inner.masked(mask)
     if node.op == "select":
         return _selected(node)
     return None
@@ -125,12 +129,12 @@ def _selected(node: Node) -> _Scores | None:
     for scores, other, keep in ((a, b, True), (b, a, False)):
         low = splat(other)
         inner = _scores(scores) if low is not None and low <= -1e30 and uses(scores) == 1 and scores.shape == node.output.shape else None
-        if inner is None or inner.mask is not None:
+        if inner is None:
             continue
         absorb(node)
         zero = np.zeros((), scores.dtype)
         floor = np.asarray(low, scores.dtype)
-        return replace(inner, mask=ops.select(predicate, *((zero, floor) if keep else (floor, zero))))
+        return inner.masked(ops.select(predicate, *((zero, floor) if keep else (floor, zero))))
     return None
 
 

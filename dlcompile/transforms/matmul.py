@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -152,45 +153,64 @@ def transposed_before_flattening(node: Node) -> Answer:
 
 
 # -- siblings ---------------------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class _Sibling:
+    """A product of a constant with an operand that others share, and the addition of a bias to it, where there is one."""
+
+    product: Node
+    bias: Node | None
+
+    @property
+    def result(self) -> Tensor:
+        return (self.bias or self.product).output
+
+    @property
+    def width(self) -> int:
+        return self.product.inputs[1].shape[1]
+
+    @property
+    def bias_value(self) -> np.ndarray:
+        return self.bias.inputs[1].value if self.bias else np.zeros(self.width, self.product.output.dtype)
+
+
 def merge_siblings(graph: Graph) -> Graph:
     """dot(x, w1) + b1, dot(x, w2) + b2 → slices of dot(x, [w1 w2]) + [b1 b2]: query, key and value projections as one product.
 
     For constant w, and where the results are only looked at by views and attention: anything else would rather be computed in the
-    product's own kernel. The biases are merged where every sibling has one and nothing else reads its product.
+    product's own kernel.
     """
-    users = graph.users()
-    families: dict[tuple, list[Node]] = {}
-    for node in graph.nodes:
-        if is_linear(node):
-            families.setdefault((node.inputs[0], node.inputs[1].dtype), []).append(node)
-    replaced: dict[Tensor, tuple[list[Node], list[Node | None], int]] = {}
-    for family in families.values():
-        if len(family) < 2 or sum(n.output.shape[-1] for n in family) > SIBLING_LIMIT:
-            continue
-        biases = [_bias(node, users) for node in family]
-        if not all(biases):
-            biases = [None] * len(family)
-        results = [(bias or node).output for node, bias in zip(family, biases)]
-        if any(t in graph.outputs or any(r.op not in VIEWS for r in users.get(t, ())) for t in results):
-            continue
-        for index, (node, bias) in enumerate(zip(family, biases)):
-            replaced[(bias or node).output] = (family, biases, index)
+    families = _families(graph)
+    member = {sibling.result: (family, index) for family in families for index, sibling in enumerate(family)}
     made: dict[int, Tensor] = {}
 
     def replace(node: Node, inputs: tuple[Tensor, ...]) -> Sequence[Tensor] | None:
-        if len(node.outputs) != 1 or node.output not in replaced:
+        if len(node.outputs) != 1 or node.output not in member:
             return None
-        family, biases, index = replaced[node.output]
+        family, index = member[node.output]
         if id(family) not in made:
-            x = inputs[0] if biases[0] is None else inputs[0].producer.inputs[0]
-            with provenance(*(name for n in (*family, *biases) if n for name in n.origin)):
-                made[id(family)] = _merged(x, family, biases)
-        start = sum(n.output.shape[-1] for n in family[:index])
+            x = inputs[0].producer.inputs[0] if family[index].bias else inputs[0]
+            made[id(family)] = _merged(x, family)
         y = made[id(family)]
-        lead = y.rank - 1
-        return (ops.slice(y, (0,) * lead + (start,), (*y.shape[:-1], start + family[index].output.shape[-1])),)
+        start = sum(sibling.width for sibling in family[:index])
+        lead = (0,) * (y.rank - 1)
+        return (ops.slice(y, (*lead, start), (*y.shape[:-1], start + family[index].width)),)
 
-    return graph.rebuild(replace) if replaced else graph
+    return graph.rebuild(replace) if families else graph
+
+
+def _families(graph: Graph) -> list[list[_Sibling]]:
+    users = graph.users()
+    products: dict[tuple, list[_Sibling]] = {}
+    for node in graph.nodes:
+        if is_linear(node):
+            key = (node.inputs[0], node.inputs[1].dtype)
+            products.setdefault(key, []).append(_Sibling(node, _bias(node, users)))
+
+    def is_only_viewed(tensor: Tensor) -> bool:
+        return tensor not in graph.outputs and all(reader.op in VIEWS for reader in users.get(tensor, ()))
+
+    return [family for family in products.values()
+            if len(family) > 1 and sum(s.width for s in family) <= SIBLING_LIMIT and all(is_only_viewed(s.result) for s in family)]
 
 
 def _bias(node: Node, users: dict[Tensor, list[Node]]) -> Node | None:
@@ -203,12 +223,14 @@ def _bias(node: Node, users: dict[Tensor, list[Node]]) -> Node | None:
     return None
 
 
-def _merged(x: Tensor, family: Sequence[Node], biases: Sequence[Node | None]) -> Tensor:
-    weights = make_constant(np.concatenate([n.inputs[1].value for n in family], axis=1))
-    y = ops.dot_general(x, weights, contracting=((x.rank - 1,), (0,)), batch=((), ()))
-    if biases[0] is None:
+def _merged(x: Tensor, family: Sequence[_Sibling]) -> Tensor:
+    nodes = [node for sibling in family for node in (sibling.product, sibling.bias) if node]
+    with provenance(*(name for node in nodes for name in node.origin)):
+        weights = make_constant(np.concatenate([s.product.inputs[1].value for s in family], axis=1))
+        y = ops.dot_general(x, weights, contracting=((x.rank - 1,), (0,)))
+        if any(s.bias for s in family):
+            y = ops.add(y, make_constant(np.concatenate([s.bias_value for s in family])))
         return y
-    return ops.add(y, make_constant(np.concatenate([n.inputs[1].value for n in biases])))
 
 
 MATMUL: Table = (

@@ -23,9 +23,9 @@ def splat(tensor: Tensor) -> np.generic | None:
 
 def is_splat(tensor: Tensor, value: float) -> bool:
     """Is every element of the constant `value`? (Both zeros count as 0.)"""
-    if not tensor.is_constant or tensor.value.size == 0:
+    if not tensor.is_constant or tensor.value.size == 0 or tensor.value.flat[0] != value:
         return False
-    return bool(np.all(tensor.value == np.asarray(value).astype(tensor.dtype)))
+    return bool(np.all(tensor.value == tensor.value.flat[0]))
 
 
 def all_finite(array: np.ndarray) -> bool:

@@ -50,6 +50,7 @@ SPELLINGS = {
     "mask first": lambda q, k, v: weighted(ops.softmax(ops.add(MASK, scores(q, k)), axis=-1), v),
     "selected": lambda q, k, v: weighted(ops.softmax(ops.select(ALLOWED, scores(q, k), np.float32(-3e38)), axis=-1), v),
     "deselected": lambda q, k, v: weighted(ops.softmax(ops.select(ALLOWED, np.float32(-np.inf), scores(q, k)), axis=-1), v),
+    "two masks": lambda q, k, v: weighted(ops.softmax(ops.add(ops.select(ALLOWED, scores(q, k), np.float32(-3e38)), MASK), axis=-1), v),
     "primitives": lambda q, k, v: weighted(softmax_in_primitives(ops.add(scores(q, k), MASK)), v),
     "casts": lambda q, k, v: weighted(ops.cast(ops.softmax(scores(q, k), axis=-1), np.float32), v),
 }
