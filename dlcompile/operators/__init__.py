@@ -1,10 +1,11 @@
 """The operators: importing this package fills the table `dlcompile.graph.OPERATORS`.
 
-Primitives (elementwise, movement, indexing, reductions, contractions, windows, ordering, control) state their type rule, their NumPy
-evaluation and their cost; composites (activations, normalizations, attention, recurrent, resampling) state a decomposition into them.
+Primitives (elementwise, movement, indexing, reductions, contractions, windows, ordering, control, random) state their type rule, their NumPy
+evaluation and their cost; composites (activations, normalizations, attention, recurrent, resampling, resize, quantization) state a
+decomposition into them.
 """
 from dlcompile.operators import (activations, attention, contractions, control, elementwise, indexing, movement, normalizations, ordering,  # noqa: F401
-                                 quantization, recurrent, reductions, resampling, windows)
+                                 quantization, random, recurrent, reductions, resampling, resize, windows)
 from dlcompile.operators.interpreter import evaluate, evaluate_node
 
 __all__ = ["evaluate", "evaluate_node"]

@@ -136,6 +136,16 @@ def log_softmax(attributes, x: Tensor) -> Tensor:
     return ops.sub(shifted, ops.log(ops.reduce_sum(ops.exp(shifted), axis, keepdims=True)))
 
 
+@composite("logsumexp")
+def logsumexp(attributes, x: Tensor) -> Tensor:
+    """m + ln Σ e**(x - m) over `axes`, m being the maximum where it is finite (else 0, so that ±inf stays what it is)"""
+    axes = attributes["axes"]
+    top = ops.reduce_max(x, axes, keepdims=True)
+    top = ops.select(ops.is_inf(top), scalar(x, 0), top)
+    y = ops.add(ops.log(ops.reduce_sum(ops.exp(ops.sub(x, top)), axes, keepdims=True)), top)
+    return y if attributes["keepdims"] else ops.squeeze(y, axes)
+
+
 @composite("hardmax")
 def hardmax(attributes, x: Tensor) -> Tensor:
     """1 at the first largest element along `axis`, 0 elsewhere"""

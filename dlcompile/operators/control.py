@@ -1,54 +1,117 @@
-"""Control flow. The body of a loop is a Graph in the node's attributes; everything it reads comes in through its inputs."""
+"""Control flow. Branches and bodies are Graphs in the node's attributes; everything they read comes in through their inputs."""
 from __future__ import annotations
 
 import numpy as np
 
-from dlcompile.errors import ShapeError
-from dlcompile.graph import Operator, TensorType, register
+from dlcompile.errors import DTypeError, ShapeError
+from dlcompile.graph import DimLike, Graph, OPERATORS, Operator, TensorType, register, unify
+
+BOOL = np.dtype(np.bool_)
 
 
+def _check_operands(what: str, given, inputs) -> None:
+    """The operands of a branch or body have the types of its inputs; dimensions that cannot be compared are taken as equal."""
+    if len(given) != len(inputs):
+        raise ShapeError(f"{what} takes {len(inputs)} operands, {len(given)} are given")
+    for position, (type_, inner) in enumerate(zip(given, inputs)):
+        _same(f"{what}: operand {position}", type_, inner)
+
+
+def _same(what: str, a: TensorType, b: TensorType) -> TensorType:
+    if a.dtype != b.dtype:
+        raise DTypeError(f"{what} is {a}, it must be {b}")
+    if a.rank != b.rank:
+        raise ShapeError(f"{what} is {a}, it must be {b}")
+    return TensorType(a.dtype, tuple(unify(m, n, f"{what} is {a}, it must be {b}: dimensions") for m, n in zip(a.shape, b.shape)))
+
+
+def _body_flops(body: Graph) -> DimLike:
+    total: DimLike = 0
+    for node in body.nodes:
+        total = total + OPERATORS[node.op].flops(tuple(t.type for t in node.inputs), tuple(t.type for t in node.outputs), node.attributes)
+    return total
+
+
+def _types(tensors) -> tuple[TensorType, ...]:
+    return tuple(t.type for t in tensors)
+
+
+# -- cond -------------------------------------------------------------------------------------------------------------------
+def _infer_cond(types, attributes):
+    then_branch, else_branch = attributes["then_branch"], attributes["else_branch"]
+    if types[0] != TensorType(BOOL, ()):
+        raise DTypeError(f"cond: the predicate must be a bool scalar, not {types[0]}")
+    for name, branch in (("then_branch", then_branch), ("else_branch", else_branch)):
+        _check_operands(name, types[1:], _types(branch.inputs))
+    if len(then_branch.outputs) != len(else_branch.outputs):
+        raise ShapeError(f"cond: the branches have {len(then_branch.outputs)} and {len(else_branch.outputs)} results")
+    return tuple(_same(f"cond: result {i} of then_branch", a.type, b.type)
+                 for i, (a, b) in enumerate(zip(then_branch.outputs, else_branch.outputs)))
+
+
+def _cond(attributes, predicate, *operands):
+    return attributes["then_branch" if predicate else "else_branch"](*operands)
+
+
+register(Operator("cond", "control", infer=_infer_cond, evaluate=_cond, accuracy="sum", multiple_outputs=True,
+                  flops=lambda i, o, a: _body_flops(a["then_branch"])))
+
+
+# -- while ------------------------------------------------------------------------------------------------------------------
+def _infer_while(types, attributes):
+    condition, body, carries = attributes["condition"], attributes["body"], attributes["num_carry"]
+    _check_operands("while: condition", types, _types(condition.inputs))
+    _check_operands("while: body", types, _types(body.inputs))
+    if len(condition.outputs) != 1 or condition.outputs[0].type != TensorType(BOOL, ()):
+        raise DTypeError(f"while: the condition must yield one bool scalar, not {', '.join(str(t.type) for t in condition.outputs)}")
+    if len(body.outputs) != carries:
+        raise ShapeError(f"while: the body yields {len(body.outputs)} values for {carries} carries")
+    return tuple(_same(f"while: carry {i} after a turn", out.type, type_) for i, (type_, out) in enumerate(zip(types, body.outputs)))
+
+
+def _while(attributes, *operands):
+    """carries, captured values → the carries when the condition first fails"""
+    carries = attributes["num_carry"]
+    state, captured = operands[:carries], operands[carries:]
+    while attributes["condition"](*state, *captured)[0]:
+        state = attributes["body"](*state, *captured)
+    return tuple(state)
+
+
+register(Operator("while", "control", infer=_infer_while, evaluate=_while, accuracy="sum", multiple_outputs=True,
+                  flops=lambda i, o, a: _body_flops(a["body"]) + _body_flops(a["condition"])))  # of one turn: how many there are depends on data
+
+
+# -- scan -------------------------------------------------------------------------------------------------------------------
 def _infer_scan(types, attributes):
-    body, carries, scanned = attributes["body"], attributes["num_carry"], attributes["num_scanned"]
-    if len(types) != len(body.inputs):
-        raise ShapeError(f"scan: the body takes {len(body.inputs)} operands, {len(types)} are given")
-    for position, (given, inner) in enumerate(zip(types, body.inputs)):
-        wanted = inner.type if not carries <= position < carries + scanned else TensorType(inner.dtype, (attributes["length"], *inner.shape))
-        if given != wanted:
-            raise ShapeError(f"scan: operand {position} is {given}, the body takes {wanted}")
-    for position, (inner, out) in enumerate(zip(body.inputs[:carries], body.outputs)):
-        if inner.type != out.type:
-            raise ShapeError(f"scan: carry {position} goes in as {inner.type} and comes out as {out.type}")
-    stacked = [TensorType(t.dtype, (attributes["length"], *t.shape)) for t in body.outputs[carries:]]
-    return (*(t.type for t in body.outputs[:carries]), *stacked)
+    body, carries, scanned, length = (attributes[n] for n in ("body", "num_carry", "num_scanned", "length"))
+    inner = _types(body.inputs)
+    wanted = tuple(TensorType(t.dtype, (length, *t.shape)) if carries <= i < carries + scanned else t for i, t in enumerate(inner))
+    _check_operands("scan", types, wanted)
+    if len(body.outputs) < carries:
+        raise ShapeError(f"scan: the body yields {len(body.outputs)} values for {carries} carries")
+    for position, (before, after) in enumerate(zip(inner[:carries], body.outputs)):
+        _same(f"scan: carry {position} after a step", after.type, before)
+    stacked = [TensorType(t.dtype, (length, *t.shape)) for t in body.outputs[carries:]]
+    return (*types[:carries], *stacked)
 
 
 def _scan(attributes, *operands):
-    """carries, scanned inputs (a slice of the leading axis for each step), captured values → last carries, stacked outputs."""
-    from dlcompile.operators.interpreter import evaluate
-
+    """carries, scanned inputs (a slice of the leading axis for each step), captured values → last carries, stacked outputs"""
     body, carries, scanned = attributes["body"], attributes["num_carry"], attributes["num_scanned"]
     state, slices, captured = operands[:carries], operands[carries:carries + scanned], operands[carries + scanned:]
     steps = range(attributes["length"])
     collected = []
     for step in reversed(steps) if attributes["reverse"] else steps:
-        results = evaluate(body, (*state, *(s[step] for s in slices), *captured))
+        results = body(*state, *(s[step] for s in slices), *captured)
         state = results[:carries]
         collected.append(results[carries:])
     if attributes["reverse"]:
         collected.reverse()
     stacked = [np.stack(column) for column in zip(*collected)] if collected else [
-        np.zeros((0, *t.shape), t.dtype) for t in body.outputs[carries:]]
+        np.zeros((0, *t.shape), t.dtype) for t in body.output_types[carries:]]
     return (*state, *stacked)
 
 
 register(Operator("scan", "control", infer=_infer_scan, evaluate=_scan, accuracy="sum", multiple_outputs=True,
                   flops=lambda i, o, a: a["length"] * _body_flops(a["body"])))
-
-
-def _body_flops(body):
-    from dlcompile.graph import OPERATORS
-
-    total = 0
-    for node in body.nodes:
-        total = total + OPERATORS[node.op].flops(tuple(t.type for t in node.inputs), tuple(t.type for t in node.outputs), node.attributes)
-    return total

@@ -5,38 +5,41 @@ It is the oracle that compiled models are compared with, the constant folder, an
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from dlcompile.errors import ArgumentError, ExecutionError
-from dlcompile.graph import OPERATORS, Dim, Graph, Node, Tensor, dtype_name, evaluate as evaluate_dim
+from dlcompile.graph import (OPERATORS, Dim, Graph, Node, Operator, Tensor, TensorType, dtype_name, evaluate as evaluate_dim, make_input,
+                             substitute)
 from dlcompile.graph.dim import Symbol
 from dlcompile.graph.graph import topological_order
 
 Observer = Callable[[Node, tuple[np.ndarray, ...]], None]
 
 
-def evaluate(graph: Graph, inputs: Mapping[str, Any] | Sequence[Any], *, observe: Observer | None = None) -> tuple[np.ndarray, ...]:
+def evaluate(graph: Graph, inputs: Mapping[str, Any] | Sequence[Any], *, observe: Observer | None = None,
+             symbols: Mapping[str, int] | None = None) -> tuple[np.ndarray, ...]:
     """The outputs of `graph` for `inputs` (by name, or in order).
 
-    Symbols take their values from the inputs' shapes. `observe(node, results)` is called after each node. Raises `ArgumentError` naming
-    the input whose number, dtype or shape is wrong, and `ExecutionError` where dimensions the graph takes as equal are not.
+    Symbols take their values from the inputs' shapes; `symbols` gives those that the inputs do not tell (a loop's body may use
+    dimensions of the graph around it). `observe(node, results)` is called after each node. Raises `ArgumentError` naming the input
+    whose number, dtype or shape is wrong, and `ExecutionError` where dimensions the graph takes as equal are not.
     """
     arrays = _in_order(graph, inputs)
-    symbols = bind_symbols(graph, arrays)
-    for node in graph.nodes:
-        for left, right in node.constraints:
-            a, b = evaluate_dim(left, symbols), evaluate_dim(right, symbols)
-            if a != b:
-                raise ExecutionError(f"node {', '.join(node.origin) or node.op}: {left} = {a} and {right} = {b} must be equal")
+    known = bind_symbols(graph, arrays, symbols)
+    for left, right, origin in graph.constraints:
+        a, b = evaluate_dim(left, known), evaluate_dim(right, known)
+        if a != b:
+            raise ExecutionError(f"{left} = {a} and {right} = {b} must be equal" + (f" (node {', '.join(origin)})" if origin else ""))
     values: dict[Tensor, np.ndarray] = dict(zip(graph.inputs, arrays))
     uses: dict[Tensor, int] = {}
     for tensor in (*(t for n in graph.nodes for t in n.inputs), *graph.outputs):
         uses[tensor] = uses.get(tensor, 0) + 1
     for node in graph.nodes:
         operands = [t.value if t.is_constant else values[t] for t in node.inputs]
-        results = evaluate_node(node, *operands, symbols=symbols)
+        results = evaluate_node(node, *operands, symbols=known)
         if observe is not None:
             observe(node, results)
         values.update(zip(node.outputs, results, strict=True))
@@ -48,20 +51,28 @@ def evaluate(graph: Graph, inputs: Mapping[str, Any] | Sequence[Any], *, observe
 
 
 def evaluate_node(node: Node, *operands: np.ndarray, symbols: Mapping[str, int] | None = None) -> tuple[np.ndarray, ...]:
-    """The results of one node for the given operands, `symbols` being the values of the dimensions its attributes mention."""
-    operator = OPERATORS[node.op]
-    attributes = {key: _concrete(value, symbols or {}) for key, value in node.attributes.items()}
+    """The results of one node for the given operands, `symbols` being the values of the dimensions its attributes mention.
+
+    Raises `ExecutionError` where a result's shape is not the one that the type rule promises: one of the two would be wrong.
+    """
+    operator, symbols = OPERATORS[node.op], symbols or {}
+    attributes = {key: _concrete(value, symbols) for key, value in node.attributes.items()}
     if operator.evaluate is None:
-        return _evaluate_composite(operator, attributes, operands)
-    result = operator.evaluate(attributes, *operands)
-    results = result if isinstance(result, tuple) else (result,)
-    return tuple(np.asarray(r, dtype=t.dtype) for r, t in zip(results, node.outputs, strict=True))
+        results = _evaluate_composite(operator, attributes, operands)
+    else:
+        result = operator.evaluate(attributes, *operands)
+        results = result if isinstance(result, tuple) else (result,)
+    results = tuple(np.asarray(r, dtype=t.dtype) for r, t in zip(results, node.outputs, strict=True))
+    for result, tensor in zip(results, node.outputs):
+        promised = tuple(substitute(d, symbols) for d in tensor.shape)
+        if len(promised) != result.ndim or any(isinstance(p, int) and p != n for p, n in zip(promised, result.shape)):
+            raise ExecutionError(f"{node.op} yields {list(result.shape)}, its type is {tensor.type}"
+                                 + (f" (node {', '.join(node.origin)})" if node.origin else ""))
+    return results
 
 
-def _evaluate_composite(operator, attributes, operands) -> tuple[np.ndarray, ...]:
+def _evaluate_composite(operator: Operator, attributes: Mapping[str, Any], operands: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
     """A composite by its decomposition, made for the operands' own shapes."""
-    from dlcompile.graph import make_input
-
     inputs = [make_input(f"x{i}", a.dtype, a.shape) for i, a in enumerate(operands)]
     for tensor, array in zip(inputs, operands):
         if array.dtype.kind in "iu" and array.size <= 64:
@@ -75,31 +86,70 @@ def _evaluate_composite(operator, attributes, operands) -> tuple[np.ndarray, ...
     return tuple(t.value if t.is_constant else values[t] for t in outputs)
 
 
-def bind_symbols(graph: Graph, arrays: Sequence[np.ndarray]) -> dict[str, int]:
-    """The values of the graph's symbols that the arrays' shapes imply. ArgumentError naming input, axis and both values otherwise."""
-    symbols: dict[str, int] = {}
+@dataclass(frozen=True)
+class Body:
+    """A graph in an attribute, as control flow evaluates it: called with arrays it returns the tuple of its results."""
+
+    graph: Graph
+    symbols: Mapping[str, int]
+
+    def __call__(self, *operands: np.ndarray) -> tuple[np.ndarray, ...]:
+        return evaluate(self.graph, operands, symbols=self.symbols)
+
+    @property
+    def output_types(self) -> tuple[TensorType, ...]:
+        """The types of the results, with the dimensions that are known outside of the body."""
+        return tuple(TensorType(t.dtype, tuple(substitute(d, self.symbols) for d in t.shape)) for t in self.graph.outputs)
+
+
+def _concrete(value, symbols: Mapping[str, int]):
+    """An attribute with dimensions replaced by numbers, and graphs by functions of arrays."""
+    if isinstance(value, Dim):
+        return value.evaluate(symbols)
+    if isinstance(value, (tuple, list)):
+        return tuple(_concrete(v, symbols) for v in value)
+    return Body(value, symbols) if isinstance(value, Graph) else value
+
+
+# -- the values of symbols --------------------------------------------------------------------------------------------------
+def bind_symbols(graph: Graph, arrays: Sequence[np.ndarray], given: Mapping[str, int] | None = None) -> dict[str, int]:
+    """The values of the graph's symbols that the arrays' shapes imply, in addition to the `given` ones.
+
+    A symbol is found from any axis whose extent is linear in it (`n`, `2*n + 1`). ArgumentError naming input, axis and both values
+    where shapes contradict each other or the graph.
+    """
+    symbols = dict(given or {})
     for name, tensor, array in zip(graph.input_names, graph.inputs, arrays):
         if array.dtype != tensor.dtype:
             raise ArgumentError(f"input {name!r} must be {dtype_name(tensor.dtype)}, not {array.dtype}")
         if array.ndim != tensor.rank:
             raise ArgumentError(f"input {name!r} must have {tensor.rank} axes ({tensor.type}), not {array.ndim}")
-        for dim, extent in zip(tensor.shape, array.shape):
-            if _is_symbol(dim):
-                symbols.setdefault(str(dim), extent)
-    for name, tensor, array in zip(graph.input_names, graph.inputs, arrays):
-        for axis, (dim, extent) in enumerate(zip(tensor.shape, array.shape)):
-            expected = evaluate_dim(dim, symbols)
-            if expected != extent:
-                raise ArgumentError(f"input {name!r}: axis {axis} must be {dim}" + (f" = {expected}" if str(dim) != str(expected) else "")
-                                    + f", not {extent}")
+    axes = [(name, axis, dim, extent) for name, tensor, array in zip(graph.input_names, graph.inputs, arrays)
+            for axis, (dim, extent) in enumerate(zip(tensor.shape, array.shape))]
+    waiting = [(dim, extent) for _, _, dim, extent in axes if isinstance(dim, Dim)]
+    waiting.sort(key=lambda pair: len(str(pair[0])))  # plain symbols first: what they say is taken as given
+    for _ in range(len(waiting)):
+        for dim, extent in waiting:
+            symbols.update(_solve(substitute(dim, symbols), extent))
+    for name, axis, dim, extent in axes:
+        expected = substitute(dim, symbols)
+        if isinstance(expected, Dim):
+            raise ArgumentError(f"input {name!r}: {', '.join(sorted(map(str, expected.symbols)))} of axis {axis} ({dim}) cannot be told from the inputs")
+        if expected != extent:
+            raise ArgumentError(f"input {name!r}: axis {axis} must be {dim}" + (f" = {expected}" if isinstance(dim, Dim) else "")
+                                + f", not {extent}")
     return symbols
 
 
-def _is_symbol(dim) -> bool:
-    if not isinstance(dim, Dim) or len(dim.terms) != 1:
-        return False
-    ((monomial, coefficient),) = dim.terms.items()
-    return coefficient == 1 and len(monomial) == 1 and isinstance(monomial[0], Symbol)
+def _solve(dim, extent: int) -> dict[str, int]:
+    """{symbol: value} for `dim` = a*symbol + c with an integer solution >= 0, {} for any other expression."""
+    if not isinstance(dim, Dim):
+        return {}
+    factors = [monomial for monomial in dim.terms if monomial]
+    if len(factors) != 1 or len(factors[0]) != 1 or not isinstance(factors[0][0], Symbol):
+        return {}
+    value, rest = divmod(extent - dim.terms.get((), 0), dim.terms[factors[0]])
+    return {factors[0][0].name: value} if rest == 0 and value >= 0 else {}
 
 
 def _in_order(graph: Graph, inputs) -> list[np.ndarray]:
@@ -113,12 +163,3 @@ def _in_order(graph: Graph, inputs) -> list[np.ndarray]:
     if len(inputs) != len(graph.inputs):
         raise ArgumentError(f"{len(graph.inputs)} inputs expected ({', '.join(graph.input_names)}), {len(inputs)} given")
     return [np.asarray(a) for a in inputs]
-
-
-def _concrete(value, symbols: Mapping[str, int]):
-    """An attribute with dimensions replaced by numbers."""
-    if isinstance(value, Dim):
-        return value.evaluate(symbols)
-    if isinstance(value, (tuple, list)):
-        return tuple(_concrete(v, symbols) for v in value)
-    return value

@@ -11,6 +11,11 @@ def _row(name: str, infer, evaluate, **more) -> None:
     register(Operator(name, "movement", infer=infer, evaluate=evaluate, flops=lambda i, o, a: 0, shape_arithmetic=True, **more))
 
 
+def _laid_out(x: np.ndarray) -> np.ndarray:
+    """`x` in row-major order (a scalar stays one, which `np.ascontiguousarray` would not leave)."""
+    return np.asarray(x, order="C")
+
+
 def _reshape(types, attributes):
     (x,), shape = types, attributes["shape"]
     if any(isinstance(d, int) and d < 0 for d in shape):
@@ -29,7 +34,7 @@ def _transpose(types, attributes):
     return TensorType(x.dtype, tuple(x.shape[p] for p in permutation))
 
 
-_row("transpose", _transpose, lambda attributes, x: np.ascontiguousarray(x.transpose(attributes["permutation"])))
+_row("transpose", _transpose, lambda attributes, x: _laid_out(x.transpose(attributes["permutation"])))
 
 
 def _broadcast_to(types, attributes):
@@ -43,7 +48,7 @@ def _broadcast_to(types, attributes):
     return TensorType(x.dtype, shape)
 
 
-_row("broadcast_to", _broadcast_to, lambda attributes, x: np.ascontiguousarray(np.broadcast_to(x, attributes["shape"])))
+_row("broadcast_to", _broadcast_to, lambda attributes, x: _laid_out(np.broadcast_to(x, attributes["shape"])))
 
 
 def _slice(types, attributes):
@@ -53,7 +58,7 @@ def _slice(types, attributes):
         raise ShapeError(f"slice of {x}: start, limit and strides need {x.rank} entries")
     shape = []
     for axis, (begin, end, stride) in enumerate(zip(start, limit, strides)):
-        if isinstance(begin, int) and begin < 0 or stride < 1 or at_least(end - 1, x.shape[axis]) or isinstance(end - begin, int) and end < begin:
+        if at_least(-1, begin) or stride < 1 or at_least(end - 1, x.shape[axis]) or at_least(begin - 1, end):
             raise ShapeError(f"slice {begin}:{end}:{stride} does not fit axis {axis} of {x}")
         shape.append(ceildiv(end - begin, stride))
     return TensorType(x.dtype, shape)
@@ -61,11 +66,11 @@ def _slice(types, attributes):
 
 def _evaluate_slice(attributes, x):
     bounds = zip(attributes["start"], attributes["limit"], attributes["strides"])
-    return np.ascontiguousarray(x[tuple(slice(*b) for b in bounds)])
+    return _laid_out(x[tuple(slice(*b) for b in bounds)])
 
 
 _row("slice", _slice, _evaluate_slice)
-_row("reverse", lambda types, attributes: types[0], lambda attributes, x: np.ascontiguousarray(np.flip(x, attributes["axes"])))
+_row("reverse", lambda types, attributes: types[0], lambda attributes, x: _laid_out(np.flip(x, attributes["axes"])))
 
 
 def _pad(types, attributes):
@@ -110,12 +115,17 @@ def _evaluate_iota(attributes):
     if any(not isinstance(d, (int, np.integer)) for d in shape):
         raise Undecided
     line = np.arange(shape[axis], dtype=np.int64).astype(attributes["dtype"])
-    return np.ascontiguousarray(np.broadcast_to(line.reshape([-1 if i == axis else 1 for i in range(len(shape))]), shape))
+    return _laid_out(np.broadcast_to(line.reshape([-1 if i == axis else 1 for i in range(len(shape))]), shape))
 
 
+def _infer_iota(types, attributes):
+    shape, axis = attributes["shape"], attributes["axis"]
+    if not 0 <= axis < len(shape):
+        raise ShapeError(f"iota along axis {axis} of [{', '.join(map(str, shape))}]")
+    return TensorType(attributes["dtype"], shape)
 
-register(Operator("iota", "movement", infer=lambda types, attributes: TensorType(attributes["dtype"], attributes["shape"]),
-                  evaluate=_evaluate_iota, flops=lambda i, o, a: 0))
+
+register(Operator("iota", "movement", infer=_infer_iota, evaluate=_evaluate_iota, flops=lambda i, o, a: 0))
 
 register(Operator("dims", "movement", infer=lambda types, attributes: TensorType(np.dtype(np.int64), (len(attributes["values"]),)),
                   evaluate=lambda attributes: _dims_array(attributes["values"]), flops=lambda i, o, a: 0, shape_arithmetic=True))

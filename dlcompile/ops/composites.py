@@ -3,8 +3,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlcompile.graph import Tensor, apply
-from dlcompile.ops.core import TensorLike, as_tensor, as_tensors, axis_index
+from dlcompile.errors import InvalidModelError, ShapeError
+from dlcompile.graph import DimLike, Tensor, apply
+from dlcompile.ops.core import TensorLike, as_tensor, as_tensors, axis_index, axis_indices
 
 
 def _activation(name: str, **defaults):
@@ -180,3 +181,38 @@ def dequantize_linear(x: TensorLike, scale: TensorLike, zero_point: TensorLike, 
 def trilu(x: TensorLike, k: int = 0, *, upper: bool = True) -> Tensor:
     """The upper (or lower) triangle of the last two axes from diagonal `k` on, 0 elsewhere."""
     return apply("trilu", as_tensor(x), k=k, upper=bool(upper))
+
+
+def logsumexp(x: TensorLike, axes: int | Sequence[int] | None = None, keepdims: bool = False) -> Tensor:
+    """ln Σ e**x over `axes` (default: all), without overflow."""
+    x = as_tensor(x)
+    return apply("logsumexp", x, axes=axis_indices(axes, x.rank), keepdims=bool(keepdims))
+
+
+def resize(x: TensorLike, sizes: Sequence[DimLike], *, scales: Sequence[float | None] | None = None, mode: str = "nearest",
+           coordinate_mode: str = "half_pixel", nearest_mode: str = "round_prefer_floor", cubic_coefficient: float = -0.75,
+           exclude_outside: bool = False, antialias: bool = False, roi: Sequence[tuple[float, float]] | None = None,
+           extrapolation_value: float = 0.0) -> Tensor:
+    """`x` resampled to `sizes` (an entry for each axis), as ONNX's Resize.
+
+    scales: what coordinates are divided by, for each axis; None: size / extent. mode: nearest, linear, cubic. coordinate_mode: half_pixel,
+    half_pixel_symmetric, pytorch_half_pixel, asymmetric, align_corners, tf_half_pixel_for_nn, tf_crop_and_resize (of the part `roi`, (start,
+    end) of each axis in [0, 1]; what lies outside is `extrapolation_value`). nearest_mode: round_prefer_floor, round_prefer_ceil, floor, ceil.
+    """
+    for what, value, allowed in (("mode", mode, RESIZE_MODES), ("coordinate_mode", coordinate_mode, COORDINATE_MODES),
+                                 ("nearest_mode", nearest_mode, NEAREST_MODES)):
+        if value not in allowed:
+            raise InvalidModelError(f"resize: {what} {value!r} is not one of {', '.join(allowed)}")
+    x = as_tensor(x)
+    if not len(sizes) == x.rank == len(scales or sizes) == len(roi or sizes):
+        raise ShapeError(f"resize of {x.type}: sizes, scales and roi need {x.rank} entries")
+    return apply("resize", x, sizes=tuple(sizes), scales=None if scales is None else tuple(None if s is None else float(s) for s in scales),
+                 mode=mode, coordinate_mode=coordinate_mode, nearest_mode=nearest_mode, cubic_coefficient=float(cubic_coefficient),
+                 exclude_outside=bool(exclude_outside), antialias=bool(antialias),
+                 roi=None if roi is None else tuple((float(a), float(b)) for a, b in roi), extrapolation_value=float(extrapolation_value))
+
+
+RESIZE_MODES = ("nearest", "linear", "cubic")
+NEAREST_MODES = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+COORDINATE_MODES = ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "asymmetric", "align_corners", "tf_half_pixel_for_nn",
+                    "tf_crop_and_resize")

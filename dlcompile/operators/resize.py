@@ -1,0 +1,224 @@
+"""Resizing along any axes, as ONNX's Resize defines it: an axis at a time, by gathering rows and weighing them.
+
+For every output position there is a coordinate in the input (float32, as in ONNX Runtime), and from it the rows to read and their
+weights. They are written with tensor operators, so that symbolic extents are the general case; where extents are static they are computed here
+and become constants.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from dlcompile import ops
+from dlcompile.errors import InvalidModelError
+from dlcompile.graph import DimLike, Tensor, floordiv, is_float, make_constant
+from dlcompile.graph.graph import topological_order
+from dlcompile.operators.composite import composite
+
+FLOAT = np.dtype(np.float32)
+
+
+def _number(value: DimLike | float) -> Tensor:
+    """A float32 scalar; of a dimension, its value at run time."""
+    return make_constant(np.float32(value)) if isinstance(value, (int, float)) else ops.cast(ops.reshape(ops.shape_vector((value,)), ()), FLOAT)
+
+
+def _computed(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors as constants where nothing symbolic is in them."""
+    from dlcompile.operators.interpreter import evaluate_node
+
+    if not all(t.type.is_static for t in tensors) or any(n.op == "dims" for n in topological_order(tensors)):
+        return tensors
+    values: dict[Tensor, np.ndarray] = {}
+    for node in topological_order(tensors):
+        results = evaluate_node(node, *(t.value if t.is_constant else values[t] for t in node.inputs))
+        values.update(zip(node.outputs, results))
+    return tuple(t if t.is_constant else make_constant(values[t]) for t in tensors)
+
+
+# -- coordinates ------------------------------------------------------------------------------------------------------------
+# mode → (i, scale, input extent, output extent, roi start, roi end) → coordinate; all float32, `i` a vector
+def _half_pixel(i, scale, before, after, start, end):
+    return (i + 0.5) / scale - 0.5
+
+
+def _pytorch_half_pixel(i, scale, before, after, start, end):
+    return ops.select(ops.gt(after, 1.0), _half_pixel(i, scale, before, after, start, end), 0.0)
+
+
+def _half_pixel_symmetric(i, scale, before, after, start, end):
+    center = before / 2.0
+    return center * (1.0 - after / (scale * before)) + _half_pixel(i, scale, before, after, start, end)
+
+
+def _align_corners(i, scale, before, after, start, end):
+    return i * (before - 1.0) / ops.maximum(after - 1.0, 1.0)
+
+
+def _crop_and_resize(i, scale, before, after, start, end):
+    inside = start * (before - 1.0) + i * (end - start) * (before - 1.0) / ops.maximum(after - 1.0, 1.0)
+    return ops.select(ops.gt(after, 1.0), inside, (start + end) * (before - 1.0) * 0.5)
+
+
+COORDINATES: Mapping[str, Callable[..., Tensor]] = {
+    "half_pixel": _half_pixel,
+    "pytorch_half_pixel": _pytorch_half_pixel,
+    "half_pixel_symmetric": _half_pixel_symmetric,
+    "asymmetric": lambda i, scale, before, after, start, end: i / scale,
+    "align_corners": _align_corners,
+    "tf_half_pixel_for_nn": lambda i, scale, before, after, start, end: (i + 0.5) / scale,
+    "tf_crop_and_resize": _crop_and_resize,
+}
+
+# nearest mode → (largest integer <= c, c minus that) → nearest integer
+ROUNDING: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "floor": lambda low, part: low,
+    "ceil": lambda low, part: ops.select(ops.gt(part, 0.0), low + 1.0, low),
+    "round_prefer_floor": lambda low, part: ops.select(ops.gt(part, 0.5), low + 1.0, low),
+    "round_prefer_ceil": lambda low, part: ops.select(ops.ge(part, 0.5), low + 1.0, low),
+}
+
+REPEATS = {("asymmetric", "floor"), *((c, r) for c in ("half_pixel", "half_pixel_symmetric", "pytorch_half_pixel")
+                                      for r in ("round_prefer_floor", "round_prefer_ceil"))}
+"""coordinates and nearest modes with which output i of an enlargement by a whole k is input i // k"""
+
+
+# -- taps -------------------------------------------------------------------------------------------------------------------
+# mode → (coordinate, attributes) → rows [(position, weight)]; positions are float32 and may lie outside; a lone row has weight None
+def _nearest(c: Tensor, attributes) -> list[tuple[Tensor, Tensor | None]]:
+    low = ops.floor(c)
+    return [(ROUNDING[attributes["nearest_mode"]](low, c - low), None)]
+
+
+def _linear(c: Tensor, attributes):
+    low = ops.floor(c)
+    part = c - low
+    return [(low, 1.0 - part), (low + 1.0, part)]
+
+
+def _cubic(c: Tensor, attributes):
+    """Keys 1981, "Cubic convolution interpolation for digital image processing", with a = `cubic_coefficient`."""
+    a, low = attributes["cubic_coefficient"], ops.floor(c)
+    part = c - low
+
+    def near(t):  # |t| <= 1
+        return ((a + 2.0) * t - (a + 3.0)) * t * t + 1.0
+
+    def far(t):  # 1 < |t| < 2
+        return ((t - 5.0) * t + 8.0) * t * a - 4.0 * a
+
+    return [(low - 1.0, far(part + 1.0)), (low, near(part)), (low + 1.0, near(1.0 - part)), (low + 2.0, far(2.0 - part))]
+
+
+TAPS = {"nearest": _nearest, "linear": _linear, "cubic": _cubic}
+
+
+def _antialias_matrix(attributes, c: np.ndarray, scale: float, extent: int) -> np.ndarray:
+    """[output, input] weights: the kernel stretched by 1/scale where the axis shrinks, as the ONNX reference samples it."""
+    a, cubic, scale = attributes["cubic_coefficient"], attributes["mode"] == "cubic", min(float(scale), 1.0)
+    first = int(np.floor((-2 if cubic else -1) / scale)) + 1
+    taps = np.arange(first, 2 - first)
+    matrix = np.zeros((len(c), extent))
+    for row, x in enumerate(c.astype(np.float64)):
+        left = np.ceil(x) - 1  # the input on the left, at a distance in (0, 1]
+        t = np.abs(scale * (taps - (x - left)))
+        if cubic:
+            weights = np.where(t <= 1, ((a + 2) * t - (a + 3)) * t * t + 1, np.where(t < 2, ((t - 5) * t + 8) * t * a - 4 * a, 0))
+        else:
+            weights = np.clip(1 - t, 0, 1)
+        place = (left + taps).astype(np.int64)
+        if attributes["exclude_outside"]:
+            weights = np.where((place >= 0) & (place < extent), weights, 0)
+        np.add.at(matrix[row], np.clip(place, 0, extent - 1), weights / weights.sum())
+    return matrix
+
+
+# -- an axis ----------------------------------------------------------------------------------------------------------------
+def _along(axis: int, rank: int, values: Tensor) -> Tensor:
+    return ops.reshape(values, tuple(-1 if a == axis else 1 for a in range(rank)))
+
+
+def _repeat(x: Tensor, axis: int, times: int) -> Tensor:
+    """Each row `times` times: a view."""
+    before, after = x.shape[:axis + 1], x.shape[axis + 1:]
+    wide = ops.broadcast_to(ops.reshape(x, (*before, 1, *after)), (*before, times, *after))
+    return ops.reshape(wide, (*x.shape[:axis], x.shape[axis] * times, *after))
+
+
+def _times(size: DimLike, extent: DimLike, scale: float | None) -> int | None:
+    """The whole number that an axis is enlarged by, if it is one that the scale agrees with."""
+    if extent == 0:
+        return None
+    times = floordiv(size, extent)
+    whole = isinstance(times, int) and times >= 1 and extent * times == size
+    return times if whole and scale in (None, float(times)) else None
+
+
+def _resize_axis(attributes: Mapping[str, Any], x: Tensor, axis: int, size: DimLike, scale: float | None, roi: tuple[float, float]) -> Tensor:
+    extent, mode, coordinate_mode = x.shape[axis], attributes["mode"], attributes["coordinate_mode"]
+    crop = coordinate_mode == "tf_crop_and_resize"
+    times = _times(size, extent, scale)
+    if times == 1 and not crop:
+        return x
+    if mode == "nearest" and times is not None and (coordinate_mode, attributes["nearest_mode"]) in REPEATS:
+        return _repeat(x, axis, times)
+    before, after = _number(extent), _number(size)
+    factor = after / before if scale is None else _number(float(scale))
+    i = ops.iota(FLOAT, (size,), 0)
+    c = ops.broadcast_to(COORDINATES[coordinate_mode](i, factor, before, after, *map(_number, roi)), (size,))
+    last = before - 1.0
+    outside = ops.logical_or(ops.lt(c, 0.0), ops.gt(c, last)) if crop else None
+    if attributes["antialias"] and mode != "nearest":
+        y = _antialiased(attributes, x, axis, c, factor)
+    else:
+        if mode == "linear":  # what lies outside is the border, so that both taps are
+            c = ops.minimum(ops.maximum(c, 0.0), last)
+        y = _weighed(x, axis, TAPS[mode](c, attributes), last, attributes["exclude_outside"] and mode == "cubic")
+    if outside is not None:
+        (outside,) = _computed(outside)
+        y = ops.select(_along(axis, x.rank, outside), make_constant(np.asarray(attributes["extrapolation_value"], x.dtype)), y)
+    return y
+
+
+def _weighed(x: Tensor, axis: int, taps: list[tuple[Tensor, Tensor | None]], last: Tensor, exclude_outside: bool) -> Tensor:
+    """The sum of the rows at the taps' positions, clamped to the axis, times their weights."""
+    if exclude_outside:
+        taps = [(p, ops.select(ops.logical_or(ops.lt(p, 0.0), ops.gt(p, last)), 0.0, w)) for p, w in taps]
+        total = taps[0][1]
+        for _, weight in taps[1:]:
+            total = total + weight
+        taps = [(p, w / total) for p, w in taps]
+    if len(taps) == 1:
+        ((position, _),) = taps
+        (rows,) = _computed(ops.cast(ops.minimum(ops.maximum(position, 0.0), last), np.int64))
+        return ops.gather(x, rows, axis)
+    wide = x if is_float(x.dtype) and x.dtype.itemsize >= 4 else ops.cast(x, FLOAT)
+    y = None
+    for position, weight in taps:
+        rows, weight = _computed(ops.cast(ops.minimum(ops.maximum(position, 0.0), last), np.int64), ops.cast(weight, wide.dtype))
+        term = ops.gather(wide, rows, axis) * _along(axis, x.rank, weight)
+        y = term if y is None else y + term
+    return ops.cast(y, x.dtype)
+
+
+def _antialiased(attributes, x: Tensor, axis: int, c: Tensor, factor: Tensor) -> Tensor:
+    c, factor = _computed(c, factor)
+    if not c.is_constant or not isinstance(x.shape[axis], int):
+        raise InvalidModelError(f"resizing {x.type} along axis {axis} with antialiasing needs sizes that are known when compiling")
+    wide = x if is_float(x.dtype) and x.dtype.itemsize >= 4 else ops.cast(x, FLOAT)
+    matrix = make_constant(_antialias_matrix(attributes, c.value, factor.value.item(), x.shape[axis]).astype(wide.dtype))
+    y = ops.dot_general(wide, matrix, contracting=((axis,), (1,)))
+    order = list(range(x.rank - 1))
+    order.insert(axis, x.rank - 1)
+    return ops.cast(ops.transpose(y, order), x.dtype)
+
+
+@composite("resize")
+def resize(attributes, x: Tensor) -> Tensor:
+    """Each axis resampled to `sizes`: coordinates by `coordinate_mode` with `scales` (or sizes / extents), rows by `mode`"""
+    sizes, scales, roi = attributes["sizes"], attributes["scales"] or (None,) * x.rank, attributes["roi"] or ((0.0, 1.0),) * x.rank
+    for axis, (size, scale, part) in enumerate(zip(sizes, scales, roi, strict=True)):
+        x = _resize_axis(attributes, x, axis, size, scale, part)
+    return x

@@ -1,0 +1,55 @@
+"""Small arithmetic that is no operator of its own: remainders, squares, ranges, one-hot vectors, and filled tensors."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dlcompile.graph import DimLike, Tensor, as_dtype, make_constant
+from dlcompile.ops.core import TensorLike, as_tensor, as_tensors, axis_index, broadcast_to, cast, expand_dims, iota, reshape, shape_vector, wrap_indices
+from dlcompile.ops.elementwise import add, eq, logical_and, lt, mul, ne, rem, select
+
+
+def floor_mod(a: TensorLike, b: TensorLike) -> Tensor:
+    """The remainder of a / b with the sign of the divisor, as Python's %."""
+    a, b = as_tensors(a, b)
+    rest = rem(a, b)
+    if a.dtype.kind == "u":
+        return rest
+    zero = as_tensor(0, a.dtype)
+    return select(logical_and(ne(rest, zero), ne(lt(rest, zero), lt(b, zero))), add(rest, b), rest)
+
+
+def square(x: TensorLike) -> Tensor:
+    """x * x."""
+    x = as_tensor(x)
+    return mul(x, x)
+
+
+def full(shape: Sequence[DimLike], value: TensorLike, dtype=None) -> Tensor:
+    """A tensor with the scalar `value` everywhere."""
+    return broadcast_to(as_tensor(value, dtype), tuple(shape))
+
+
+def arange(length: DimLike, start: TensorLike = 0, step: TensorLike = 1, dtype=np.int64) -> Tensor:
+    """start, start + step, … : a vector of `length` elements."""
+    dtype = as_dtype(dtype)
+    line = iota(dtype, (length,), 0)
+    if not (isinstance(step, int) and step == 1):
+        line = mul(line, as_tensor(step, dtype))
+    return line if isinstance(start, int) and start == 0 else add(line, as_tensor(start, dtype))
+
+
+def one_hot(indices: TensorLike, depth: DimLike, on: TensorLike = 1.0, off: TensorLike = 0.0, axis: int = -1, dtype=np.float32) -> Tensor:
+    """`on` where the new axis `axis`, of extent `depth`, is at the index, `off` elsewhere. Indices in [-depth, depth); `off` for any other."""
+    indices = cast(as_tensor(indices), np.int64)
+    axis = axis_index(axis, indices.rank + 1)
+    place = iota(np.int64, (*indices.shape[:axis], depth, *indices.shape[axis:]), axis)
+    return select(eq(expand_dims(wrap_indices(indices, depth), axis), place), as_tensor(on, dtype), as_tensor(off, dtype))
+
+
+def dim_scalar(dim: DimLike, dtype=np.int64) -> Tensor:
+    """A dimension as a scalar tensor."""
+    if isinstance(dim, int):
+        return make_constant(np.asarray(dim, as_dtype(dtype)))
+    return cast(reshape(shape_vector((dim,)), ()), dtype)
