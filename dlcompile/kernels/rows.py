@@ -54,7 +54,8 @@ def _reduce_window(node: Node) -> Reduction:
     def term(emitter: Emitter, at: Coordinates, r: Coordinates):
         where = tuple(c * stride + k * dilation - low for c, k, stride, dilation, (low, _) in zip(
             at, r, attributes["strides"], attributes["dilation"], attributes["padding"], strict=True))
-        return both(*(within(c, extent) for c, extent in zip(where, operand.shape))), emitter.value(operand, where)
+        inside = (within(c, extent) for c, extent, padding in zip(where, operand.shape, attributes["padding"]) if padding != (0, 0))
+        return both(*inside), emitter.value(operand, where)
 
     return Reduction(tuple(attributes["window"]), combine, term)
 
