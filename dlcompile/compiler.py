@@ -1,0 +1,204 @@
+"""The driver: from a model to a library, through the cache or along the whole road."""
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from dlcompile.codegen.names import model_identifier
+from dlcompile.errors import ArgumentError, Error, LibraryError, ToolchainError
+from dlcompile.graph import Graph
+from dlcompile.kernels.target import Target, resolve_target
+from dlcompile.runtime import CompiledModel, load
+from dlcompile.toolchain.build import Progress, build
+from dlcompile.toolchain.cache import Cache, user_cache
+from dlcompile.toolchain.compiler import extra_flags, find_compiler
+from dlcompile.toolchain.digest import digest_of, graph_digest, onnx_digest, own_digest
+
+if TYPE_CHECKING:
+    import onnx
+
+    from dlcompile.codegen import Project
+    from dlcompile.kernels.program import Program
+
+Model = Union[str, os.PathLike, bytes, Graph, "onnx.ModelProto"]
+
+PRECISIONS = ("default", "strict")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a library depends on besides its model."""
+
+    name: str | None
+    target: Target
+    precision: str
+    dims: tuple[tuple[str, Any], ...]
+
+    @staticmethod
+    def of(name: str | None, target: str | Target, precision: str, dims: Mapping[str, int] | None) -> Options:
+        if name is not None and model_identifier(name) != name:
+            raise ArgumentError(f"name={name!r} cannot be the prefix of C functions; {model_identifier(name)!r} can")
+        if precision not in PRECISIONS:
+            raise ArgumentError(f"precision is {' or '.join(map(repr, PRECISIONS))}, not {precision!r}")
+        return Options(name, resolve_target(target), precision, tuple(sorted((dims or {}).items())))
+
+
+def compile(model: Model, *, name: str | None = None, target: str | Target = "native", precision: str = "default",
+            threads: int | None = None, dims: Mapping[str, int] | None = None, tune: bool = False,
+            cache: bool = True, progress: Progress | None = None) -> CompiledModel:
+    """The compiled form of `model`, ready to call.
+
+    model:     the path of an ONNX file, an `onnx.ModelProto`, the bytes of one, or a `Graph`.
+    name:      the prefix of every symbol of the library; the file's stem, or the graph's name, made an identifier by default.
+    target:    "native" (the best this machine can run), "x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64".
+    precision: "default" lets roundings move (batch normalisation folded into convolutions, Winograd); "strict" does not.
+    threads:   threads a call uses; None: the CPUs of this process, no more than OMP_NUM_THREADS or than can pay.
+    dims:      values for symbolic dimensions, `{"batch": 8}`: code for these alone, which may be a little faster.
+    tune:      measure candidates instead of trusting the cost model; not possible yet.
+    cache:     keep the library in, and take it from, the user's cache directory (see `dlcompile.toolchain.cache`).
+    progress:  called with (what has just been done, steps done, steps in all or 0 where that is not known yet).
+
+    Raises InvalidModelError (UnsupportedOperatorError, ShapeError, DTypeError) for a model that is none or cannot be compiled, and
+    ToolchainError where the C compiler is missing or fails.
+    """
+    if tune:
+        raise ArgumentError("tune=True is not possible yet: tiles and algorithms are chosen by the cost model")
+    options = Options.of(name, target, precision, dims)
+    store = user_cache() if cache else None
+    key = _key(model, options) if store else None
+    if store is None or key is None:
+        return _compile_aside(model, options, threads, progress)
+    found = _load_cached(store, key, threads)
+    if found is not None:
+        return found
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(store.lock(key))
+        except OSError:  # a cache that cannot be written: do without it
+            return _compile_aside(model, options, threads, progress)
+        found = _load_cached(store, key, threads)  # somebody else may have compiled it while we waited
+        return found if found is not None else _compile_into(store, key, model, options, threads, progress)
+
+
+def lower(model: Model, *, name: str | None = None, target: str | Target = "native", precision: str = "default",
+          dims: Mapping[str, int] | None = None, progress: Progress | None = None) -> tuple[Graph, Program, Project]:
+    """The optimised graph, the program it is scheduled as, and the C project that `compile` builds."""
+    return _lower(model, Options.of(name, target, precision, dims), progress)
+
+
+# -- the road ---------------------------------------------------------------------------------------------------------------
+def _lower(model: Model, options: Options, progress: Progress | None) -> tuple[Graph, Program, Project]:
+    from dlcompile import codegen, transforms
+    from dlcompile.kernels.schedule import schedule
+
+    report = progress or (lambda what, done, total: None)
+    graph = import_model(model, dict(options.dims))
+    report("import", 0, 0)
+    graph = transforms.optimize(graph, precision=options.precision)
+    report("optimize", 0, 0)
+    name = options.name or model_identifier(_stem(model) or graph.name)
+    program = schedule(graph, options.target, precision=options.precision, name=name)
+    program = replace(program, metadata={"precision": options.precision, **program.metadata})
+    report("schedule", 0, 0)
+    return graph, program, codegen.generate(program, options.target)
+
+
+def import_model(model: Model, dims: Mapping[str, int] | None = None) -> Graph:
+    """The graph of anything that `compile` takes, its symbolic dimensions named in `dims` pinned."""
+    if isinstance(model, Graph):
+        return pin_dims(model, dims) if dims else model
+    from dlcompile.frontends.onnx import import_onnx
+
+    return import_onnx(model, dims=dims or None)
+
+
+def pin_dims(graph: Graph, dims: Mapping[str, int]) -> Graph:
+    """The graph for given values of some of its symbolic dimensions. ArgumentError for one it does not have."""
+    from dlcompile.transforms.pin import pin
+
+    unknown = sorted(set(dims) - {s.name for s in graph.symbols})
+    if unknown:
+        names = ", ".join(s.name for s in graph.symbols) or "none"
+        raise ArgumentError(f"{graph.name}: no dimension is called {', '.join(unknown)}; the symbolic ones are: {names}")
+    return pin(graph, dims)
+
+
+def _compile_aside(model: Model, options: Options, threads: int | None, progress: Progress | None) -> CompiledModel:
+    """Without the cache: the library's file is gone when this returns, what is mapped of it stays, and `save` still reads it."""
+    _, _, project = _lower(model, options, progress)
+    try:
+        with tempfile.TemporaryDirectory(prefix="dlcompile-") as directory:
+            return load(build(project, Path(directory, f"{project.name}.so"), progress), threads=threads)
+    except OSError as error:
+        raise ToolchainError(f"{project.name}: there is no directory for temporary files: {error.strerror or error}") from error
+
+
+# -- through the cache ------------------------------------------------------------------------------------------------------
+def _key(model: Model, options: Options) -> str | None:
+    """What a compilation is stored under: a digest of everything that its result depends on. None for a model that has none."""
+    kind, digest = _model_digest(model)
+    if digest is None:
+        return None
+    name = options.name or _stem(model) or ""
+    return digest_of(own_digest(), find_compiler().identity, " ".join(extra_flags()), _version("onnx"), _version("numpy"), kind, digest,
+                     name, repr(options.target), options.precision, repr(options.dims))
+
+
+def _model_digest(model: Model) -> tuple[str, str | None]:
+    if isinstance(model, Graph):
+        return "graph", graph_digest(model)
+    if isinstance(model, (bytes, bytearray, memoryview)):
+        return "bytes", digest_of(bytes(model))
+    if isinstance(model, (str, os.PathLike)):
+        return "file", onnx_digest(model)
+    if hasattr(model, "SerializeToString"):
+        try:
+            return "proto", digest_of(model.SerializeToString(deterministic=True))
+        except Exception:  # protobuf cannot write more than 2 GiB, and says so in an exception of its own
+            return "proto", None
+    raise ArgumentError(f"a model is a path, the bytes of an ONNX file, an onnx.ModelProto or a Graph, not {type(model).__name__}")
+
+
+def _load_cached(store: Cache, key: str, threads: int | None) -> CompiledModel | None:
+    path = store.find(key)
+    if path is None:
+        return None
+    try:
+        return load(path, threads=threads)
+    except LibraryError:  # damaged, or just removed to make room
+        store.forget(key)
+        return None
+
+
+def _compile_into(store: Cache, key: str, model: Model, options: Options, threads: int | None, progress: Progress | None) -> CompiledModel:
+    _, _, project = _lower(model, options, progress)
+    try:
+        path = build(project, store.place(key, project.name), progress)
+    except ToolchainError as error:
+        store.forget(key)
+        if not isinstance(error.__cause__, OSError):
+            raise
+        with tempfile.TemporaryDirectory(prefix="dlcompile-") as directory:  # the cache is full or not ours to write
+            return load(build(project, Path(directory, f"{project.name}.so"), progress), threads=threads)
+    result = load(path, threads=threads)
+    store.trim(key)
+    return result
+
+
+def _stem(model: Model) -> str | None:
+    return Path(model).stem if isinstance(model, (str, os.PathLike)) else None
+
+
+def _version(package: str) -> str:
+    with contextlib.suppress(metadata.PackageNotFoundError):
+        return metadata.version(package)
+    return ""
+
+
+__all__ = ["Error", "Model", "Options", "compile", "import_model", "lower", "pin_dims"]
