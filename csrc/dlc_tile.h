@@ -18,34 +18,64 @@
 /* How many partial sums each element of a small tile is split into, by position modulo that number. */
 #define DLC_TILE_PARTS(MR, NV) ((MR) * (NV) * 2 > DLC_CHAINS ? 1 : (MR) * (NV) * 4 > DLC_CHAINS ? 2 : (MR) * (NV) * 8 > DLC_CHAINS ? 4 : 8)
 
-/* One step for each part: sums[part] += x[.. + part] (outer) w[part]. What lies `ahead` of w is fetched into the second-level cache. */
+/* GCC would read a vector from memory again for every row that it is multiplied with, and the load ports have no time for that. */
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+#define DLC_IN_REGISTER(vector) __asm__("" : "+v"(vector))
+#else
+#define DLC_IN_REGISTER(vector) ((void)0)
+#endif
+
+/* How many steps before their use the vectors of w are fetched into the nearest cache. Panels mostly lie in the second-level cache, and the
+ * hardware's own prefetching stops at pages. (Measured for 14x2 on panels of 64 to 600 KB: 82-86 % of peak without, 88-92 % with it.) */
+#define DLC_TILE_NEAR 16
+
+/* One step for each part: sums[part] += x[.. + part] (outer) w[part]; vectors to come are fetched, near ones and those `ahead` of w. */
 DLC_INLINE void dlc_tile_step(const int MR, const int NV, const int parts, const float *x, int64_t row, int64_t column, const float *w,
                               int64_t ldb, int64_t ahead, dlc_vf *sums)
 {
     DLC_UNROLL
     for (int part = 0; part < parts; ++part) {
-        dlc_vf b[8];
         DLC_UNROLL
-        for (int v = 0; v < NV; ++v)
-            b[v] = dlc_load(w + part * ldb + v * DLC_LANES);
-#ifdef PFD
-        DLC_UNROLL
-        for (int v = 0; v < NV; ++v)
-            if (v*DLC_LANES % 16 == 0) __builtin_prefetch(w + (part + PFD) * ldb + v * DLC_LANES);
-#endif
-        DLC_UNROLL
-        for (int i = 0; i < MR; ++i) {
-            const dlc_vf a = dlc_broadcast(x[i * row + part * column]);
+        for (int line = 0; line < NV * DLC_LANES; line += 16) { /* floats of a cache line */
+            if (MR > 1) /* a single row waits for memory anyway */
+                __builtin_prefetch(w + (part + DLC_TILE_NEAR) * ldb + line, 0, 3);
+            if (ahead)
+                __builtin_prefetch(w + part * ldb + ahead + line, 0, 2);
+        }
+        if (MR < NV) { /* whichever operand is fewer vectors waits in registers for the other */
+            dlc_vf a[8];
+            DLC_UNROLL
+            for (int i = 0; i < MR; ++i)
+                a[i] = dlc_broadcast(x[i * row + part * column]);
+            DLC_UNROLL
+            for (int v = 0; v < NV; ++v) {
+                dlc_vf b = dlc_load(w + part * ldb + v * DLC_LANES);
+                if (MR > 1)
+                    DLC_IN_REGISTER(b);
+                DLC_UNROLL
+                for (int i = 0; i < MR; ++i)
+                    sums[(part * MR + i) * NV + v] += a[i] * b;
+            }
+        } else {
+            dlc_vf b[8];
             DLC_UNROLL
             for (int v = 0; v < NV; ++v)
-                sums[(part * MR + i) * NV + v] += a * b[v];
+                b[v] = dlc_load(w + part * ldb + v * DLC_LANES);
+            DLC_UNROLL
+            for (int i = 0; i < MR; ++i) {
+                const dlc_vf a = dlc_broadcast(x[i * row + part * column]);
+                DLC_UNROLL
+                for (int v = 0; v < NV; ++v)
+                    sums[(part * MR + i) * NV + v] += a * b[v];
+            }
         }
     }
 }
 
 /* acc[i][j] (+)= sum over kh, kw, c of x[i*row + kh*row_step + kw*col_step + c*column] * w[((kh*KW + kw)*C + c)*ldb + j].
  * While it runs, what lies `ahead` elements further than w (the next panel; 0: nothing) is fetched into the second-level cache: a panel
- * that several tiles use comes from memory while the one before it is used. NV <= 8, MR*NV <= 32. acc: [MR][NV*DLC_LANES], aligned to a vector. */
+ * that several tiles use comes from memory while the one before it is used.
+ * NV <= 8, MR*NV <= 32. acc: [MR][NV*DLC_LANES], aligned to a vector. */
 DLC_INLINE void dlc_tile_sum(const int MR, const int NV, const int accumulate, const float *x, int64_t row, int64_t KH, int64_t row_step,
                              int64_t KW, int64_t col_step, int64_t C, int64_t column, const float *w, int64_t ldb, int64_t ahead,
                              float *acc)
