@@ -34,7 +34,7 @@ def _dot(attributes, lhs, rhs):
     a = _wide(lhs).transpose(*lb, *left, *lc).reshape(*batch, int(np.prod(sizes(lhs, left))), int(np.prod(sizes(lhs, lc))))
     b = _wide(rhs).transpose(*rb, *rc, *right).reshape(*batch, int(np.prod(sizes(rhs, rc))), int(np.prod(sizes(rhs, right))))
     with np.errstate(all="ignore"):
-        return (a @ b).astype(lhs.dtype).reshape(*batch, *sizes(lhs, left), *sizes(rhs, right))
+        return (a @ b).astype(lhs.dtype).reshape((*batch, *sizes(lhs, left), *sizes(rhs, right)))
 
 
 register(Operator("dot_general", "contraction", infer=_infer_dot, evaluate=_dot, accuracy="sum",
