@@ -14,7 +14,7 @@ from dlcompile.kernels.ir import (Accumulate, Address, Assign, Declare, Invoke, 
 INDENT = "    "
 
 TILE_HEADERS = {"contract": "dlc_contract.h", "depthwise": "dlc_contract.h"}
-BASE_HEADERS = ("dlc_base.h", "dlc_math.h", "dlc_integer.h", "dlc_half.h", "dlc_reduce.h")
+BASE_HEADERS = ("dlc_base.h", "dlc_math.h", "dlc_integer.h", "dlc_reduce.h")
 
 REDUCTIONS = {"add": "+", "mul": "*", "maximum": "dlc_max_{}", "minimum": "dlc_min_{}", "and": "&", "or": "|"}
 """how an accumulation is named in an OpenMP reduction clause"""
@@ -43,6 +43,8 @@ def print_kernel(function: KernelFunction) -> CText:
         elif isinstance(statement, (LocalBuffer, ScratchBuffer)):
             dtypes[statement.name] = statement.dtype
     lines = list(_Printer(dtypes).block(function.body, 1))
+    if any("f16_" in line or "_f16" in line for line in lines):
+        headers["dlc_half.h"] = None
     return CText(tuple(parameters), "\n".join(lines) + "\n", tuple(headers))
 
 
