@@ -1,7 +1,7 @@
 """The declarations of csrc/dlc_model.h for cffi: the same that C programs get.
 
-`setup.py` has cffi turn them into the module `_abi` (`ffibuilder` below), which loads at once. Where that has not been built they are
-parsed when this module is imported.
+`setup.py` has cffi turn them into the module `_abi` (`make_builder` below), which loads at once. Where that has not been built they are
+parsed when it is asked for.
 """
 from __future__ import annotations
 
@@ -10,12 +10,9 @@ import re
 import cffi
 
 
-
-def declarations() -> str:
-    """The types of dlc_model.h, without what is the preprocessor's."""
-    from dlcompile.codegen.csrc import csrc_text  # not needed where `_abi` has been generated
-
-    text = re.sub(r"/\*.*?\*/", "", csrc_text("dlc_model.h"), flags=re.DOTALL)
+def declarations(header: str) -> str:
+    """The types of dlc_model.h, whose text is `header`, without what is the preprocessor's."""
+    text = re.sub(r"/\*.*?\*/", "", header, flags=re.DOTALL)
     text = re.sub(r"#ifdef __cplusplus.*?#endif", "", text, flags=re.DOTALL)
     return "\n".join(line for line in text.splitlines() if line.strip() and not line.startswith("#"))
 
@@ -28,10 +25,10 @@ char *dlerror(void);
 """
 
 
-def make_builder() -> cffi.FFI:
-    """The FFI that `_abi` is generated from."""
+def make_builder(header: str) -> cffi.FFI:
+    """The FFI that `_abi` is generated from; `header` is the text of dlc_model.h."""
     builder = cffi.FFI()
-    builder.cdef(declarations() + _LOADER)
+    builder.cdef(declarations(header) + _LOADER)
     builder.set_source("dlcompile.runtime._abi", None)
     return builder
 
@@ -41,5 +38,7 @@ def load_ffi() -> cffi.FFI:
     try:
         from dlcompile.runtime._abi import ffi
     except ImportError:
-        return make_builder()
+        from dlcompile.codegen.csrc import csrc_text
+
+        return make_builder(csrc_text("dlc_model.h"))
     return ffi

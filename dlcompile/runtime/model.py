@@ -10,10 +10,14 @@ from typing import Any
 import numpy as np
 
 from dlcompile.errors import ArgumentError, LibraryError
-from dlcompile.runtime._call import Caller
 from dlcompile.runtime.arguments import Arguments
 from dlcompile.runtime.library import Library, ffi
 from dlcompile.runtime.ports import CallProfile, ModelInfo, TensorInfo
+
+try:
+    from dlcompile.runtime._call import Caller
+except ImportError:  # it was not built: there were no Python headers, or no compiler
+    from dlcompile.runtime.fallback import Caller
 
 _FORMATS = {"float64": "d", "float32": "f", "float16": "e", "int64": "lq", "int32": "i", "int16": "h", "int8": "b",
             "uint64": "LQ", "uint32": "I", "uint16": "H", "uint8": "B", "bool": "?"}
