@@ -1,7 +1,7 @@
 """Identities of elementwise operators and reductions.
 
-`ALGEBRA` holds identities of real arithmetic that keep every value, NaN and infinities included (only the sign of a zero may change).
-`ROUNDING` holds those that move a rounding, which `precision="strict"` leaves out.
+`ALGEBRA` holds identities of real arithmetic that keep every value, NaN and infinities included (only the sign of a
+zero may change). `ROUNDING` holds those that move a rounding, which `precision="strict"` leaves out.
 """
 from __future__ import annotations
 
@@ -71,7 +71,8 @@ def divide_by_power_of_two(node: Node) -> Answer:
         reciprocal = (1 / value).astype(c.dtype)
     exact = (np.frexp(value)[0] == np.copysign(0.5, value)) & np.isfinite(value)
     tiny = 2.0 ** -14 if c.dtype.itemsize == 2 else 2.0 ** -100
-    return ops.mul(x, make_constant(reciprocal)) if np.all(exact & (np.abs(reciprocal.astype(np.float64)) >= tiny)) else None
+    normal = np.abs(reciprocal.astype(np.float64)) >= tiny
+    return ops.mul(x, make_constant(reciprocal)) if np.all(exact & normal) else None
 
 
 def square(node: Node) -> Answer:
@@ -85,7 +86,8 @@ def square(node: Node) -> Answer:
 
 
 def select_known(node: Node) -> Answer:
-    """select(true, a, b) → a;  select(false, a, b) → b;  select(p, a, a) → a;  select(not p, a, b) → select(p, b, a)."""
+    """select(true, a, b) → a;  select(false, a, b) → b;  select(p, a, a) → a;  select(not p, a, b) → select(p, b,
+    a)."""
     predicate, a, b = node.inputs
     for value, chosen in ((True, a), (False, b)):
         if is_splat(predicate, value):
@@ -125,7 +127,8 @@ def reduce_unit_axes(node: Node) -> Answer:
 
 
 def reduce_of_reduce(node: Node) -> Answer:
-    """reduce(reduce(x, a), b) → reduce(x, a ∪ b), both with or both without keepdims, where nothing else reads the inner one."""
+    """reduce(reduce(x, a), b) → reduce(x, a ∪ b), both with or both without keepdims, where nothing else reads the
+    inner one."""
     inner = made_by(node.inputs[0], node.op)
     if not inner or inner.attributes["keepdims"] != node.attributes["keepdims"] or uses(node.inputs[0]) != 1:
         return None
@@ -146,7 +149,8 @@ def merge_constants(node: Node) -> Answer:
         a = inner.inputs[1].value
         with np.errstate(all="ignore"):
             merged = a + c.value if node.op == "add" else a * c.value
-        if all_finite(merged) and merged.size <= max(a.size, c.value.size) and not np.any((merged == 0) & (node.op == "mul")):
+        vanished = node.op == "mul" and np.any(merged == 0)
+        if all_finite(merged) and merged.size <= max(a.size, c.value.size) and not vanished:
             return apply(node.op, inner.inputs[0], make_constant(merged, c.dtype))
     return None
 

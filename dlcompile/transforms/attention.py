@@ -1,8 +1,8 @@
 """Scaled dot-product attention, recognised: softmax(q·kᵀ * scale + mask)·v → attention(q, k, v, mask).
 
-The pieces are looked for by what they compute, not by how one exporter spells them: softmax as a composite or as the primitives it
-stands for; the scale as a product or a quotient, on the scores or on q and k; the mask as a sum or as a select; any order of axes in
-the two products.
+The pieces are looked for by what they compute, not by how one exporter spells them: softmax as a composite or as the
+primitives it stands for; the scale as a product or a quotient, on the scores or on q and k; the mask as a sum or as a
+select; any order of axes in the two products.
 """
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from dlcompile.transforms.shapes import is_identity, is_splat, splat
 
 
 def attention(node: Node) -> Answer:
-    """dot(softmax(dot(q, k) * scale + mask), v) → attention(q, k, v, mask; scale), where nothing else reads the scores."""
+    """dot(softmax(dot(q, k) * scale + mask), v) → attention(q, k, v, mask; scale), where nothing else reads the
+    scores."""
     weights, v = node.inputs
     batch, free, contracting = axes_of(node, 0)
-    if not is_float(weights.dtype) or len(free) != 1 or contracting != (weights.rank - 1,) or not is_identity((*batch, *free, *contracting)):
+    if not is_float(weights.dtype) or len(free) != 1 or len(contracting) != 1 or not is_identity((*batch, *free, *contracting)):
         return None
     unguarded = _without_guard(weights)
     if uses(weights) != 1:
@@ -31,7 +32,8 @@ def attention(node: Node) -> Answer:
     if found is None:
         return None
     q, k = _operand(found.product, 0), _operand(found.product, 1)
-    if q is None or k is None or len(found.product.attributes["batch"][0]) != len(batch) or found.product.output.shape != weights.shape:
+    same_batch = len(found.product.attributes["batch"][0]) == len(batch) and found.product.output.shape == weights.shape
+    if q is None or k is None or not same_batch:
         return None
     v_batch, v_free, v_contracting = axes_of(node, 1)
     if len(v_free) != 1:
@@ -77,7 +79,8 @@ def _without_guard(tensor: Tensor) -> Tensor:
 
 
 def _hide_dead_rows(y: Tensor, mask: Tensor) -> Tensor:
-    """Zero for queries whose keys are all masked by -inf. (A guard would also hide NaN that comes from q or k; here it stays NaN.)"""
+    """Zero for queries whose keys are all masked by -inf. (A guard would also hide NaN that comes from q or k; here it
+    stays NaN.)"""
     hidden = ops.eq(ops.reduce_max(mask, (mask.rank - 1,), keepdims=True), np.asarray(-np.inf, mask.dtype))
     return ops.select(hidden, np.zeros((), y.dtype), y)
 
@@ -97,8 +100,8 @@ class _Scores:
 
 
 def _scores(tensor: Tensor) -> _Scores | None:
-    """Take a tensor apart into a dot_general, a scale and a mask; None where it is anything else or read elsewhere (softmax's own
-    decomposition reads it twice)."""
+    """Take a tensor apart into a dot_general, a scale and a mask; None where it is anything else or read elsewhere
+    (softmax's own decomposition reads it twice)."""
     node = tensor.producer
     if node is None or not is_float(tensor.dtype):
         return None
@@ -123,12 +126,13 @@ def _scores(tensor: Tensor) -> _Scores | None:
 
 
 def _selected(node: Node) -> _Scores | None:
-    """select(p, scores, -big) → scores + select(p, 0, -big), and select(p, -big, scores) alike. Where -big is not -inf the two differ by
-    less than a rounding of -big, as long as it is below anything scores can be."""
+    """select(p, scores, -big) → scores + select(p, 0, -big), and select(p, -big, scores) alike. Where -big is not -inf
+    the two differ by less than a rounding of -big, as long as it is below anything scores can be."""
     predicate, a, b = node.inputs
     for scores, other, keep in ((a, b, True), (b, a, False)):
         low = splat(other)
-        inner = _scores(scores) if low is not None and low <= -1e30 and uses(scores) == 1 and scores.shape == node.output.shape else None
+        hides = low is not None and low <= -1e30 and uses(scores) == 1 and scores.shape == node.output.shape
+        inner = _scores(scores) if hides else None
         if inner is None:
             continue
         absorb(node)
@@ -149,10 +153,10 @@ def _operand(product: Node, side: int) -> Tensor | None:
 def _without_scale(tensor: Tensor) -> tuple[Tensor, float]:
     """(x, c) with tensor = x * c for a scalar c, looking through transpositions; (tensor, 1) where there is none."""
     node = tensor.producer
-    if node is not None and node.op in ("mul", "div") and (value := splat(node.inputs[1])) is not None and node.inputs[0].shape == tensor.shape:
-        if np.isfinite(value) and value != 0:
-            absorb(node)
-            return node.inputs[0], float(value) if node.op == "mul" else 1 / float(value)
+    value = splat(node.inputs[1]) if node is not None and node.op in ("mul", "div") else None
+    if value is not None and np.isfinite(value) and value != 0 and node.inputs[0].shape == tensor.shape:
+        absorb(node)
+        return node.inputs[0], float(value) if node.op == "mul" else 1 / float(value)
     if node is not None and node.op == "transpose":
         inner, scale = _without_scale(node.inputs[0])
         if scale != 1.0:

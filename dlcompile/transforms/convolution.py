@@ -19,7 +19,7 @@ def pointwise_convolution(node: Node) -> Answer:
     x, w = node.inputs
     if not _is_plain(node, w.shape[:-2]) or any(k != 1 for k in w.shape[:-2]):
         return None
-    return ops.dot_general(x, ops.reshape(w, w.shape[-2:]), contracting=((x.rank - 1,), (0,)), batch=((), ()))
+    return ops.matmul(x, ops.reshape(w, w.shape[-2:]))
 
 
 def convolution_of_full_extent(node: Node) -> Answer:
@@ -28,7 +28,7 @@ def convolution_of_full_extent(node: Node) -> Answer:
     if not _is_plain(node, None) or x.shape[1:-1] != w.shape[:-2]:
         return None
     rows = product(w.shape[:-1])
-    y = ops.dot_general(ops.reshape(x, (x.shape[0], rows)), ops.reshape(w, (rows, w.shape[-1])), contracting=((1,), (0,)), batch=((), ()))
+    y = ops.matmul(ops.reshape(x, (x.shape[0], rows)), ops.reshape(w, (rows, w.shape[-1])))
     return ops.reshape(y, node.output.shape)
 
 
@@ -56,17 +56,20 @@ def strided_transposed_convolution(node: Node) -> Answer:
 
 
 def dilated_transposed_convolution(node: Node) -> Answer:
-    """conv(x, w; lhs_dilation, rhs_dilation) → conv(x, w with zeros between its taps; lhs_dilation), for a constant w."""
+    """conv(x, w; lhs_dilation, rhs_dilation) → conv(x, w with zeros between its taps; lhs_dilation), for a constant
+    w."""
     w, dilation = node.inputs[1], node.attributes["rhs_dilation"]
     if not _is_transposed(node) or all(d == 1 for d in dilation) or not w.is_constant:
         return None
     spread = np.zeros([(k - 1) * d + 1 for k, d in zip(w.shape, dilation)] + list(w.shape[-2:]), w.dtype)
     spread[tuple(np.s_[::d] for d in dilation)] = w.value
-    return ops.conv_general(node.inputs[0], make_constant(spread), **{**node.attributes, "rhs_dilation": (1,) * len(dilation)})
+    attributes = {**node.attributes, "rhs_dilation": (1,) * len(dilation)}
+    return ops.conv_general(node.inputs[0], make_constant(spread), **attributes)
 
 
 def transposed_convolution_of_blocks(node: Node) -> Answer:
-    """conv_transpose(x, w; kernel = stride, no padding) → depth_to_space(dot(x, w')): every input pixel makes a block of its own.
+    """conv_transpose(x, w; kernel = stride, no padding) → depth_to_space(dot(x, w')): every input pixel makes a block
+    of its own.
 
     With k taps, lhs_dilation k and padding k-1 on both sides: y[i*k + a] = x[i] · w[k-1-a].
     """
@@ -78,13 +81,14 @@ def transposed_convolution_of_blocks(node: Node) -> Answer:
         return None
     n = len(kernel)
     taps = ops.transpose(ops.reverse(w, tuple(range(n))), (n, *range(n), n + 1))  # [C, *K, O]
-    y = ops.dot_general(x, ops.reshape(taps, (w.shape[-2], product(kernel) * w.shape[-1])), contracting=((x.rank - 1,), (0,)), batch=((), ()))
+    y = ops.matmul(x, ops.reshape(taps, (w.shape[-2], product(kernel) * w.shape[-1])))
     return _interleave(y, x.shape[1:-1], kernel, w.shape[-1])
 
 
 @dataclass(frozen=True)
 class _Phase:
-    """Outputs r, r+s, r+2s, … along one axis: taps first, first+s, … of the kernel, on inputs that start `low` before the first."""
+    """Outputs r, r+s, r+2s, … along one axis: taps first, first+s, … of the kernel, on inputs that start `low` before
+    the first."""
 
     first: int
     taps: int
@@ -95,10 +99,11 @@ class _Phase:
 def transposed_convolution_by_phases(node: Node) -> Answer:
     """conv(x, w; lhs_dilation s) → interleave(conv(x, w[first::s]) for each of the s phases of an output axis).
 
-    y[q*s + r] = Σ_j w[j] · x[(q*s + r + j - low) / s] over the taps j that make the index whole: j = first, first+s, … Each phase is a
-    convolution without dilation; no multiplication by an inserted zero is left.
+    y[q*s + r] = Σ_j w[j] · x[(q*s + r + j - low) / s] over the taps j that make the index whole: j = first, first+s, …
+    Each phase is a convolution without dilation; no multiplication by an inserted zero is left.
     """
-    if not _is_undilated_transposed(node) or not all(isinstance(p, int) for pair in node.attributes["padding"] for p in pair):
+    padding = node.attributes["padding"]
+    if not _is_undilated_transposed(node) or not all(isinstance(p, int) for pair in padding for p in pair):
         return None
     x, w = node.inputs
     steps = node.attributes["lhs_dilation"]
@@ -107,7 +112,7 @@ def transposed_convolution_by_phases(node: Node) -> Answer:
     parts = []
     for phase in itertools.product(*(range(s) for s in steps)):
         axes = [_phase(r, s, k, low, n, count) for r, s, k, (low, _), n, count in zip(
-            phase, steps, w.shape, node.attributes["padding"], x.shape[1:], counts)]
+            phase, steps, w.shape, padding, x.shape[1:], counts)]
         if not all(isinstance(axis.high, int) for axis in axes):
             return None
         parts.append(_phase_convolution(node, axes, counts))
@@ -127,9 +132,9 @@ def _phase_convolution(node: Node, axes: list[_Phase], counts: tuple[DimLike, ..
     if any(axis.taps == 0 for axis in axes):
         return ops.broadcast_to(make_constant(np.zeros((), x.dtype)), (x.shape[0], *counts, w.shape[-1]))
     steps = node.attributes["lhs_dilation"]
-    inner = (slice(None), slice(None))
     if w.is_constant:
-        taps = make_constant(np.ascontiguousarray(w.value[(*(np.s_[axis.first::s] for axis, s in zip(axes, steps)), *inner)]))
+        every = tuple(np.s_[axis.first::s] for axis, s in zip(axes, steps))
+        taps = make_constant(np.ascontiguousarray(w.value[every]))
     else:
         taps = ops.slice(w, (*(axis.first for axis in axes), 0, 0), w.shape, (*steps, 1, 1))
     start = (0, *(max(0, -axis.low) for axis in axes), 0)
@@ -152,8 +157,10 @@ def _interleave(y: Tensor, counts, steps, channels: DimLike) -> Tensor:
 def _is_plain(node: Node, kernel) -> bool:
     """Channels-last, one group, nothing padded or dilated; stride 1 where a kernel is given."""
     a = node.attributes
-    return (a["layout"] == "channels_last" and a["groups"] == 1 and all(p == 0 for pair in a["padding"] for p in pair)
-            and all(d == 1 for d in (*a["lhs_dilation"], *a["rhs_dilation"])) and (kernel is None or all(s == 1 for s in a["strides"])))
+    unpadded = all(p == 0 for pair in a["padding"] for p in pair)
+    dense = all(d == 1 for d in (*a["lhs_dilation"], *a["rhs_dilation"]))
+    return (a["layout"] == "channels_last" and a["groups"] == 1 and unpadded and dense
+            and (kernel is None or all(s == 1 for s in a["strides"])))
 
 
 def _is_transposed(node: Node) -> bool:

@@ -13,7 +13,8 @@ _SAMPLE = 256  # elements that are looked at before two large constants are comp
 
 
 def common_subexpressions(graph: Graph) -> Graph:
-    """f(x), f(x) → one f(x) used twice: nodes of the same operator, operands and attributes; constants of the same type and bytes.
+    """f(x), f(x) → one f(x) used twice: nodes of the same operator, operands and attributes; constants of the same type
+    and bytes.
 
     The node that stays is the first one, under its own origin: it is what its front-end node computes.
     """
@@ -64,7 +65,8 @@ class _Constants:
     def _find(self, tensor: Tensor) -> Tensor:
         value = tensor.value
         flat = value.reshape(-1)[:: max(1, value.size // _SAMPLE)]
-        key = (value.dtype.name, value.shape, hashlib.blake2b(np.ascontiguousarray(flat).tobytes(), digest_size=16).digest())
+        digest = hashlib.blake2b(np.ascontiguousarray(flat).tobytes(), digest_size=16).digest()
+        key = (value.dtype.name, value.shape, digest)
         candidates = self._known.setdefault(key, [])
         for other in candidates:
             if other.value is value or np.array_equal(_bytes(other.value), _bytes(value)):

@@ -7,7 +7,7 @@ from dlcompile.operators.interpreter import evaluate_node
 from dlcompile.transforms.rewrite import ANY, Answer, Table
 
 SMALL = 1 << 18  # bytes that a folded constant may always have
-GROWTH = 8       # times the bytes of its operands that a larger one may have: as much as widening eight-bit weights takes
+GROWTH = 8       # times the bytes of its operands that a larger one may have: widening eight-bit weights takes that
 REPEATING = ("broadcast_to", "iota", "pad")  # repeat what is there: cheaper to compute again than to store
 
 
@@ -22,7 +22,8 @@ def fold_constants(node: Node) -> Answer:
 
 
 def fold_known(node: Node) -> Answer:
-    """A small integer tensor whose value shape arithmetic has found → a constant, or `dims` where the value has symbols in it."""
+    """A small integer tensor whose value shape arithmetic has found → a constant, or `dims` where the value has symbols
+    in it."""
     if not all(t.known is not None and t.type.is_static for t in node.outputs):
         return None
     if all(_is_number(t) for t in node.outputs):

@@ -1,8 +1,8 @@
-"""Channels-last layout: convolutions move to channels-last, and the transpositions that this inserts are pushed down through the graph
-until they meet and cancel, so that only those at inputs, outputs and unavoidable reshapes are left.
+"""Channels-last layout: convolutions move to channels-last, and the transpositions that this inserts are pushed down
+through the graph until they meet and cancel, so that only those at inputs, outputs and unavoidable reshapes are left.
 
-Pushing down is one idea for many operators: f(transpose(x, p)) → transpose(f'(x), p'), where f' is f with its axes renamed. A reshape
-that only moves axes of extent 1 counts as the transposition that it is.
+Pushing down is one idea for many operators: f(transpose(x, p)) → transpose(f'(x), p'), where f' is f with its axes
+renamed. A reshape that only moves axes of extent 1 counts as the transposition that it is.
 """
 from __future__ import annotations
 
@@ -24,13 +24,15 @@ def convolution_channels_last(node: Node) -> Answer:
     x, w = node.inputs
     last = (0, *range(2, x.rank), 1)
     weights = (*range(2, w.rank), 1, 0)
-    y = ops.conv_general(ops.transpose(x, last), ops.transpose(w, weights), **{**node.attributes, "layout": "channels_last"})
+    attributes = {**node.attributes, "layout": "channels_last"}
+    y = ops.conv_general(ops.transpose(x, last), ops.transpose(w, weights), **attributes)
     return ops.transpose(y, inverse(last))
 
 
 # -- what counts as a transposition -----------------------------------------------------------------------------------------
 def as_transpose(tensor: Tensor) -> tuple[Tensor, tuple[int, ...]] | None:
-    """(x, p) with tensor = transpose(x, p): made by a transposition, or by a reshape that only moves axes of extent 1."""
+    """(x, p) with tensor = transpose(x, p): made by a transposition, or by a reshape that only moves axes of extent
+    1."""
     node = tensor.producer
     if node is None:
         return None
@@ -51,7 +53,8 @@ def _moved_units(old: Shape, new: Shape) -> tuple[int, ...] | None:
 
 
 def undo(tensor: Tensor, p: Sequence[int]) -> Tensor | None:
-    """An x with transpose(x, p) = tensor that costs nothing (a tensor of lower rank counts as one with leading extents 1).
+    """An x with transpose(x, p) = tensor that costs nothing (a tensor of lower rank counts as one with leading extents
+    1).
 
     Scalars stand for themselves. None where a copy would have to be made.
     """
@@ -69,13 +72,14 @@ def undo(tensor: Tensor, p: Sequence[int]) -> Tensor | None:
 
 
 def _undo_all(tensors: Sequence[Tensor], p: Sequence[int], tensor: Tensor) -> list[Tensor] | None:
-    """`undo` of every operand, where p is how `tensor` (one of them) is transposed. For a reshape that only counts as a transposition
-    there must be more of them to take away than to put in, or they would wander from operand to operand for ever."""
+    """`undo` of every operand, where p is how `tensor` (one of them) is transposed. For a reshape that only counts as a
+    transposition there must be more of them to take away than to put in, or they would wander from operand to operand
+    for ever."""
     undone = [undo(t, p) for t in tensors]
     if any(t is None for t in undone):
         return None
     if tensor.op == "reshape":
-        changed = [(new, old) for new, old in zip(undone, tensors, strict=True) if new is not old and not new.is_constant]
+        changed = [(new, old) for new, old in zip(undone, tensors) if new is not old and not new.is_constant]
         inserted = sum(new.op == "reshape" and new.producer.inputs[0] is old for new, old in changed)
         if 2 * inserted >= len(changed):
             return None
@@ -83,9 +87,9 @@ def _undo_all(tensors: Sequence[Tensor], p: Sequence[int], tensor: Tensor) -> li
 
 
 def _redo(y: Tensor, p: Sequence[int], tensor: Tensor) -> Tensor | None:
-    """transpose(y, p), below an operator that had `tensor` = transpose(x, p) above it. None where `tensor` was a mere reshape and this
-    one would not be: the operator has made an axis longer than 1 that changes its place. (From channels-last to channels-first that
-    is welcome: convolutions on either side take it away again.)"""
+    """transpose(y, p), below an operator that had `tensor` = transpose(x, p) above it. None where `tensor` was a mere
+    reshape and this one would not be: the operator has made an axis longer than 1 that changes its place. (From
+    channels-last to channels-first that is welcome: convolutions on either side take it away again.)"""
     return ops.transpose(y, p) if tensor.op == "transpose" or is_view(y.shape, p) or _is_channels_first(p) else None
 
 
@@ -104,7 +108,8 @@ def _single(node: Node) -> tuple[Tensor, tuple[int, ...]] | None:
 
 # -- pushing down -----------------------------------------------------------------------------------------------------------
 def through_elementwise(node: Node) -> Answer:
-    """f(transpose(x, p), transpose(y, p), c) → transpose(f(x, y, c'), p), where c' is a constant or a view of c transposed back."""
+    """f(transpose(x, p), transpose(y, p), c) → transpose(f(x, y, c'), p), where c' is a constant or a view of c
+    transposed back."""
     rank = node.output.rank
     for tensor in node.inputs:
         found = as_transpose(tensor)
@@ -135,7 +140,12 @@ def through_reduction(node: Node) -> Answer:
     return ops.transpose(y, tuple(left.index(axis) for axis in p if axis not in moved))
 
 
-PER_AXIS = {"reduce_window": ("window", "strides", "padding", "dilation"), "pad": ("low", "high"), "slice": ("start", "limit", "strides")}
+PER_AXIS = {
+    "reduce_window": ("window", "strides", "padding", "dilation"),
+    "pad": ("low", "high"),
+    "slice": ("start", "limit", "strides"),
+}
+"""operator → its attributes that have an entry for each axis"""
 
 
 def through_per_axis(node: Node) -> Answer:
@@ -178,7 +188,8 @@ def through_gather(node: Node) -> Answer:
 
 
 def through_broadcast(node: Node) -> Answer:
-    """broadcast_to(transpose(x, p), s) → transpose(broadcast_to(x, s transposed back), p), new axes staying in front."""
+    """broadcast_to(transpose(x, p), s) → transpose(broadcast_to(x, s transposed back), p), new axes staying in
+    front."""
     found = _single(node)
     if not found:
         return None
@@ -198,7 +209,8 @@ def through_cumulative(node: Node) -> Answer:
 
 
 def through_reshape(node: Node) -> Answer:
-    """reshape(transpose(x, p), s) → transpose(reshape(x, s'), q), where p moves whole groups of axes that the reshape merges or splits."""
+    """reshape(transpose(x, p), s) → transpose(reshape(x, s'), q), where p moves whole groups of axes that the reshape
+    merges or splits."""
     found = as_transpose(node.inputs[0])
     if not found or node.inputs[0].op != "transpose":
         return None
@@ -218,7 +230,8 @@ def through_reshape(node: Node) -> Answer:
 
 
 def _attach_units(groups: Groups) -> tuple[tuple[int, ...], Groups]:
-    """The groups of a reshape that have two sides, new axes of extent 1 joined to the group before them; and those before all groups."""
+    """The groups of a reshape that have two sides, new axes of extent 1 joined to the group before them; and those
+    before all groups."""
     lead: tuple[int, ...] = ()
     solid: Groups = []
     for old, new in groups:
@@ -244,7 +257,8 @@ def reshape_below_elementwise(node: Node) -> Answer:
 
 
 def transpose_of_reshape_of_transpose(node: Node) -> Answer:
-    """transpose(reshape(transpose(x, p), s), q) → reshape(transpose(x, p'), s') where q moves whole groups of the reshape."""
+    """transpose(reshape(transpose(x, p), s), q) → reshape(transpose(x, p'), s') where q moves whole groups of the
+    reshape."""
     reshape = node.inputs[0].producer
     if reshape is None or reshape.op != "reshape" or reshape.inputs[0].op != "transpose":
         return None

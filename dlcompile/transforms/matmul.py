@@ -1,4 +1,4 @@
-"""Canonical contractions: constant right operands as [K, N], no batch where none is needed, no reshapes around, siblings as one."""
+"""Canonical contractions: constants as [K, N], no needless batch, no reshapes around, siblings as one."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import Graph, Node, Tensor, apply, make_constant, product, provenance, remake
+from dlcompile.graph import Graph, Node, Tensor, apply, make_constant, provenance
 from dlcompile.transforms.rewrite import Answer, Table, made_by, uses
-from dlcompile.transforms.shapes import compose, factor_reshape, inverse, is_identity, is_view, permute
+from dlcompile.transforms.shapes import factor_reshape, is_identity, is_view, permute
 
 SIBLING_LIMIT = 4096  # columns: a merged product this wide gains nothing from more
 VIEWS = ("reshape", "transpose", "slice", "attention")  # readers that can work on a piece of a larger result as it lies
@@ -17,7 +17,8 @@ VIEWS = ("reshape", "transpose", "slice", "attention")  # readers that can work 
 
 # -- what a dot_general says ------------------------------------------------------------------------------------------------
 def axes_of(node: Node, side: int) -> tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]:
-    """(batch, free, contracting) axes of operand `side` of a dot_general; the result's shape is batch, left free, right free."""
+    """(batch, free, contracting) axes of operand `side` of a dot_general; the result's shape is batch, left free, right
+    free."""
     batch, contracting = tuple(node.attributes["batch"][side]), tuple(node.attributes["contracting"][side])
     free = tuple(a for a in range(node.inputs[side].rank) if a not in batch and a not in contracting)
     return batch, free, contracting
@@ -25,8 +26,10 @@ def axes_of(node: Node, side: int) -> tuple[tuple[int, ...], tuple[int, ...], tu
 
 def is_linear(node: Node) -> bool:
     """x[…, K] · w[K, N] with a constant w and no batch: the product a dense layer computes."""
-    return (node.op == "dot_general" and node.inputs[1].is_constant and node.inputs[1].rank == 2 and not node.attributes["batch"][0]
-            and node.attributes["contracting"] == ((node.inputs[0].rank - 1,), (0,)))
+    if node.op != "dot_general" or node.attributes["batch"][0]:
+        return False
+    x, w = node.inputs
+    return w.is_constant and w.rank == 2 and node.attributes["contracting"] == ((x.rank - 1,), (0,))
 
 
 # -- operands ---------------------------------------------------------------------------------------------------------------
@@ -38,32 +41,34 @@ def constant_right_operand(node: Node) -> Answer:
     if not constant.is_constant or is_identity(order) or (uses(constant) > 1 and not is_view(constant.shape, order)):
         return None
     moved = make_constant(np.ascontiguousarray(constant.value.transpose(order)))
-    start = len(batch)
-    return ops.dot_general(node.inputs[0], moved, contracting=(node.attributes["contracting"][0], tuple(range(start, start + len(contracting)))),
-                           batch=(node.attributes["batch"][0], tuple(range(start))))
+    axes = tuple(range(len(batch) + len(contracting)))
+    return ops.dot_general(node.inputs[0], moved, contracting=(node.attributes["contracting"][0], axes[len(batch):]),
+                           batch=(node.attributes["batch"][0], axes[:len(batch)]))
 
 
 def transposed_operand(node: Node) -> Answer:
-    """dot(transpose(x, p), y) → dot(x, y) over p[axes], where batch axes stay in front and free axes in order; right operand alike."""
+    """dot(transpose(x, p), y) → dot(x, y) over p[axes], where batch axes stay in front and free axes in order; right
+    operand alike."""
     for side, tensor in enumerate(node.inputs):
         inner = tensor.producer
         if inner is None or inner.op != "transpose":
             continue
         p = inner.attributes["permutation"]
         batch, free, contracting = axes_of(node, side)
-        moved = [a for a in free if tensor.shape[a] != 1]
-        if tuple(p[a] for a in batch) != tuple(range(len(batch))) or [p[a] for a in moved] != sorted(p[a] for a in moved):
+        moved = [p[a] for a in free if tensor.shape[a] != 1]
+        if tuple(p[a] for a in batch) != tuple(range(len(batch))) or moved != sorted(moved):
             continue
         made_by(tensor, "transpose")
         inputs = [inner.inputs[0] if s == side else t for s, t in enumerate(node.inputs)]
-        attributes = {name: tuple(tuple(p[a] for a in axes) if s == side else tuple(axes) for s, axes in enumerate(node.attributes[name]))
+        attributes = {name: tuple(permute(p, axes) if s == side else axes for s, axes in enumerate(node.attributes[name]))
                       for name in ("contracting", "batch")}
         return ops.reshape(ops.dot_general(*inputs, **attributes), node.output.shape)
     return None
 
 
 def unit_batch(node: Node) -> Answer:
-    """dot over a batch axis of extent 1 → dot without it: the left operand's is a free axis, the right operand's is dropped."""
+    """dot over a batch axis of extent 1 → dot without it: the left operand's is a free axis, the right operand's is
+    dropped."""
     (left, right), (lhs, rhs) = node.attributes["batch"], node.inputs
     units = [i for i, axis in enumerate(right) if rhs.shape[axis] == 1 and lhs.shape[left[i]] == 1]
     if not units:
@@ -94,12 +99,13 @@ def broadcast_right_operand(node: Node) -> Answer:
     made_by(node.inputs[1], "broadcast_to")
     count = len(batch)
     w = ops.reshape(w, node.inputs[1].shape[count:])
-    return ops.dot_general(node.inputs[0], w, contracting=(left_contracting, tuple(a - count for a in contracting)), batch=((), ()))
+    return ops.dot_general(node.inputs[0], w, contracting=(left_contracting, tuple(a - count for a in contracting)))
 
 
 # -- reshapes around --------------------------------------------------------------------------------------------------------
 def reshape_around(node: Node) -> Answer:
-    """reshape(f(dot(reshape(x), w))) → f(dot(x, w)), where the reshapes leave the last axis alone and f adds or multiplies by vectors."""
+    """reshape(f(dot(reshape(x), w))) → f(dot(x, w)), where the reshapes leave the last axis alone and f adds or
+    multiplies by vectors."""
     chain: list[Node] = []
     tensor = node.inputs[0]
     while (step := tensor.producer) is not None and step.op in ("add", "mul") and _is_vector(step.inputs[1]):
@@ -116,7 +122,7 @@ def reshape_around(node: Node) -> Answer:
         return None
     for tensor in (node.inputs[0], *(step.inputs[0] for step in chain), dot.inputs[0]):
         made_by(tensor, "add", "mul", "dot_general", "reshape")
-    y = ops.dot_general(x, dot.inputs[1], contracting=((x.rank - 1,), (0,)), batch=((), ()))
+    y = ops.dot_general(x, dot.inputs[1], contracting=((x.rank - 1,), (0,)))
     for step in reversed(chain):
         y = apply(step.op, y, step.inputs[1])
     return y
@@ -127,8 +133,8 @@ def _is_vector(tensor: Tensor) -> bool:
 
 
 def transposed_before_flattening(node: Node) -> Answer:
-    """dot(reshape(transpose(x, p)), w) → dot(reshape(x), w') where the reshape merges what p moves into the contracting axis and w is
-    constant: the rows of w are put in x's order instead."""
+    """dot(reshape(transpose(x, p)), w) → dot(reshape(x), w') where the reshape merges what p moves into the contracting
+    axis and w is constant: the rows of w are put in x's order instead."""
     if not is_linear(node):
         return None
     reshape = node.inputs[0].producer
@@ -142,7 +148,7 @@ def transposed_before_flattening(node: Node) -> Answer:
         return None
     outside = [p[a] for a in range(len(p)) if a not in last[0] and transpose.output.shape[a] != 1]
     merged = [p[a] for a in last[0]]  # axes of x, in the order in which w's rows count them
-    if not all(isinstance(x.shape[a], int) for a in merged) or outside != sorted(outside) or (outside and max(outside) > min(merged)):
+    if not all(isinstance(x.shape[a], int) for a in merged) or outside != sorted(outside) or max(outside, default=-1) > min(merged):
         return None
     made_by(node.inputs[0], "reshape")
     made_by(reshape.inputs[0], "transpose")
@@ -155,7 +161,8 @@ def transposed_before_flattening(node: Node) -> Answer:
 # -- siblings ---------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class _Sibling:
-    """A product of a constant with an operand that others share, and the addition of a bias to it, where there is one."""
+    """A product of a constant with an operand that others share, and the addition of a bias to it, where there is
+    one."""
 
     product: Node
     bias: Node | None
@@ -174,10 +181,11 @@ class _Sibling:
 
 
 def merge_siblings(graph: Graph) -> Graph:
-    """dot(x, w1) + b1, dot(x, w2) + b2 → slices of dot(x, [w1 w2]) + [b1 b2]: query, key and value projections as one product.
+    """dot(x, w1) + b1, dot(x, w2) + b2 → slices of dot(x, [w1 w2]) + [b1 b2]: query, key and value projections as one
+    product.
 
-    For constant w, and where the results are only looked at by views and attention: anything else would rather be computed in the
-    product's own kernel.
+    For constant w, and where the results are only looked at by views and attention: anything else would rather be
+    computed in the product's own kernel.
     """
     families = _families(graph)
     member = {sibling.result: (family, index) for family in families for index, sibling in enumerate(family)}
@@ -209,8 +217,8 @@ def _families(graph: Graph) -> list[list[_Sibling]]:
     def is_only_viewed(tensor: Tensor) -> bool:
         return tensor not in graph.outputs and all(reader.op in VIEWS for reader in users.get(tensor, ()))
 
-    return [family for family in products.values()
-            if len(family) > 1 and sum(s.width for s in family) <= SIBLING_LIMIT and all(is_only_viewed(s.result) for s in family)]
+    return [family for family in products.values() if len(family) > 1 and sum(s.width for s in family) <= SIBLING_LIMIT
+            and all(is_only_viewed(s.result) for s in family)]
 
 
 def _bias(node: Node, users: dict[Tensor, list[Node]]) -> Node | None:

@@ -1,10 +1,10 @@
-"""Identities of operators that only move data: reshape, transpose, broadcast_to, slice, reverse, pad, concatenate, gather."""
+"""Identities of operators that only move data."""
 from __future__ import annotations
 
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import DimLike, Node, Tensor, at_least, ceildiv, make_constant
+from dlcompile.graph import DimLike, Node, Tensor, at_least
 from dlcompile.transforms.rewrite import Answer, Table, made_by
 from dlcompile.transforms.shapes import compose, is_identity, is_splat, is_view
 
@@ -165,7 +165,9 @@ def pad_into_convolution(node: Node) -> Answer:
 
 
 def _same_value(a: Tensor, b: Tensor) -> bool:
-    return a is b or (a.is_constant and b.is_constant and np.array_equal(a.value, b.value, equal_nan=a.dtype.kind == "f"))
+    if a is b or not (a.is_constant and b.is_constant):
+        return a is b
+    return np.array_equal(a.value, b.value, equal_nan=a.dtype.kind == "f")
 
 
 # -- concatenate ------------------------------------------------------------------------------------------------------------
@@ -198,13 +200,16 @@ def concatenate_of_slices(node: Node) -> Answer:
     """concatenate(x[a:b], x[b:c]) → x[a:c]: a split that is put together again."""
     axis = node.attributes["axis"]
     slices = [t.producer for t in node.inputs]
-    if len(slices) < 2 or any(s is None or s.op != "slice" or not _unit(s) or s.inputs[0] is not slices[0].inputs[0] for s in slices):
+    if len(slices) < 2 or any(s is None or s.op != "slice" or not _unit(s) for s in slices):
+        return None
+    if any(s.inputs[0] is not slices[0].inputs[0] for s in slices):
         return None
     first = slices[0].attributes
+    others = [a for a in range(len(first["start"])) if a != axis]
     for before, after in zip(slices, slices[1:]):
         if before.attributes["limit"][axis] != after.attributes["start"][axis]:
             return None
-        if any(before.attributes[k][a] != after.attributes[k][a] for k in ("start", "limit") for a in range(len(first["start"])) if a != axis):
+        if any(before.attributes[k][a] != after.attributes[k][a] for k in ("start", "limit") for a in others):
             return None
     for tensor in node.inputs:
         made_by(tensor, "slice")
@@ -214,7 +219,8 @@ def concatenate_of_slices(node: Node) -> Answer:
 
 # -- gather -----------------------------------------------------------------------------------------------------------------
 def gather_of_range(node: Node) -> Answer:
-    """gather(x, [a, a+s, a+2s, …], axis) → slice(x, a, ·, s), reversed for a negative s; a scalar index drops the axis."""
+    """gather(x, [a, a+s, a+2s, …], axis) → slice(x, a, ·, s), reversed for a negative s; a scalar index drops the
+    axis."""
     x, indices = node.inputs
     axis = node.attributes["axis"]
     if not indices.is_constant or indices.value.size == 0 or not isinstance(x.shape[axis], int):
@@ -231,7 +237,8 @@ def gather_of_range(node: Node) -> Answer:
 
 
 def gather_of_one(node: Node) -> Answer:
-    """gather(x of extent 1 along the axis, i) → broadcast_to(reshape(x)): indices out of range are clamped, so all of them are 0."""
+    """gather(x of extent 1 along the axis, i) → broadcast_to(reshape(x)): indices out of range are clamped, so all of
+    them are 0."""
     x, indices = node.inputs
     axis = node.attributes["axis"]
     if x.shape[axis] != 1:

@@ -1,4 +1,4 @@
-"""Operands of elementwise operators in one form: constants on the right and as small as broadcasting allows, nothing broadcast for show."""
+"""Operands of elementwise operators in one form: constants on the right, nothing larger than it has to be."""
 from __future__ import annotations
 
 import numpy as np
@@ -18,8 +18,8 @@ def constant_to_the_right(node: Node) -> Answer:
 
 
 def small_constant_operand(node: Node) -> Answer:
-    """op(x, c) → op(x, c') where c' is c without repetition: extent 1 along axes on which it repeats and x does not, no leading axes of
-    extent 1, and a scalar where all elements are one value."""
+    """op(x, c) → op(x, c') where c' is c without repetition: extent 1 along axes on which it repeats and x does not, no
+    leading axes of extent 1, and a scalar where all elements are one value."""
     inputs = tuple(_smallest(t, node.output.shape, [o.shape for o in node.inputs if o is not t]) for t in node.inputs)
     if inputs == node.inputs:
         return None
@@ -46,8 +46,8 @@ def _smallest(tensor: Tensor, result: Shape, others: list[Shape]) -> Tensor:
         return tensor
     value = tensor.value
     for axis in range(value.ndim):
-        place = axis + len(result) - value.ndim
-        supplied = any(place - len(result) + len(o) >= 0 and o[place - len(result) + len(o)] == result[place] for o in others)
+        end = axis - value.ndim  # the axis, counted from the last one
+        supplied = any(len(other) >= -end and other[end] == result[end] for other in others)
         if value.shape[axis] > 1 and supplied and _repeats(value, axis):
             value = value.take([0], axis)
     lead = 0
@@ -57,10 +57,13 @@ def _smallest(tensor: Tensor, result: Shape, others: list[Shape]) -> Tensor:
 
 
 def _repeats(value: np.ndarray, axis: int) -> bool:
-    """Is the array the same, bit for bit, at every index along an axis? (Its ends are compared first: most arrays differ there.)"""
+    """Is the array the same, bit for bit, at every index along an axis? (Its ends are compared first: most arrays
+    differ there.)"""
     bits = value.view(f"u{value.itemsize}")
     first, last = bits.take(0, axis), bits.take(-1, axis)
-    return bool(first.flat[0] == last.flat[0]) and np.array_equal(first, last) and bool(np.all(bits == np.expand_dims(first, axis)))
+    if first.flat[0] != last.flat[0] or not np.array_equal(first, last):
+        return False
+    return bool(np.all(bits == np.expand_dims(first, axis)))
 
 
 OPERANDS: Table = (

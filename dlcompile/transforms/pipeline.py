@@ -9,6 +9,7 @@ from dlcompile.transforms.algebra import ALGEBRA, ROUNDING
 from dlcompile.transforms.attention import ATTENTION
 from dlcompile.transforms.convolution import CONVOLUTION
 from dlcompile.transforms.cse import common_subexpressions
+from dlcompile.transforms.dead import remove_dead_code
 from dlcompile.transforms.decompose import decompose
 from dlcompile.transforms.fold import FOLD
 from dlcompile.transforms.layout import LAYOUT, PUSH_DOWN
@@ -24,13 +25,15 @@ KEPT = frozenset({"attention", "lstm", "gru", "rnn"})
 Phase = tuple[str, Callable[[Graph], Graph]]
 
 
-def optimize(graph: Graph, *, precision: str = "default", keep: Collection[str] = KEPT, check: bool | None = None) -> Graph:
+def optimize(graph: Graph, *, precision: str = "default", keep: Collection[str] = KEPT,
+             check: bool | None = None) -> Graph:
     """The same model in the form that scheduling wants. Inputs and outputs keep their names, types and order.
 
-    precision: "strict" leaves out what moves a rounding (folding of batch normalisation and scales, merging of constants, square roots
+    precision: "strict" leaves out what moves a rounding (folding of batch normalisation and scales, merging of
+    constants, square roots
                for powers); "default" allows it. Neither changes what NaN and infinities mean.
-    keep:      composites that stay whole; all others are decomposed.
-    check:     verify the graph after every phase; by default where the environment variable DLCOMPILE_VERIFY is set and not 0.
+    keep:      composites that stay whole; all others are decomposed. check:     verify the graph after every phase; by
+    default where the environment variable DLCOMPILE_VERIFY is set and not 0.
 
     Applying it twice changes nothing more.
     """
@@ -42,7 +45,8 @@ def optimize(graph: Graph, *, precision: str = "default", keep: Collection[str] 
         graph = phase(graph)
         if check:
             verify(graph)
-    return map_bodies(graph, lambda body: optimize(body, precision=precision, keep=keep, check=check))
+    graph = map_bodies(graph, lambda body: optimize(body, precision=precision, keep=keep, check=check))
+    return remove_dead_code(graph)
 
 
 def map_bodies(graph: Graph, function: Callable[[Graph], Graph]) -> Graph:

@@ -1,8 +1,8 @@
 """The engine: tables of (operator, rule) pairs run over a graph until nothing changes.
 
-A rule looks at one node (its operands are already rewritten) and returns what may stand for its outputs, or None. It makes new nodes
-by calling functions of `dlcompile.ops`; those carry the node's origin, and the origin of every producer that the rule looked at
-through `made_by`. A rule must keep value and type; an answer of another type is not taken.
+A rule looks at one node (its operands are already rewritten) and returns what may stand for its outputs, or None. It
+makes new nodes by calling functions of `dlcompile.ops`; those carry the node's origin, and the origin of every producer
+that the rule looked at through `made_by`. A rule must keep value and type; an answer of another type is not taken.
 """
 from __future__ import annotations
 
@@ -35,12 +35,14 @@ def rewrite(graph: Graph, *tables: Table) -> Graph:
         if new is graph:
             return graph
         graph = new
-    warnings.warn(f"rewriting stopped after {PASSES} passes; still changing: {', '.join(sorted(set(fired)))}", stacklevel=2)
+    names = ", ".join(sorted(set(fired)))
+    warnings.warn(f"rewriting stopped after {PASSES} passes; still changing: {names}", stacklevel=2)
     return graph
 
 
 def made_by(tensor: Tensor, *ops: str) -> Node | None:
-    """The node that makes `tensor`, where it is one of the operators `ops`. What the rule makes then also comes from that node."""
+    """The node that makes `tensor`, where it is one of the operators `ops`. What the rule makes then also comes from
+    that node."""
     node = tensor.producer
     if node is None or node.op not in ops:
         return None
@@ -49,7 +51,8 @@ def made_by(tensor: Tensor, *ops: str) -> Node | None:
 
 
 def uses(tensor: Tensor) -> int:
-    """How often a tensor is read in the graph being rewritten, outputs included; 1 for a tensor that a rule has just made."""
+    """How often a tensor is read in the graph being rewritten, outputs included; 1 for a tensor that a rule has just
+    made."""
     return _uses.get()[tensor] or 1
 
 
@@ -88,8 +91,8 @@ def _one_pass(graph: Graph, rules: dict[str, list[Rule]], fired: list[str]) -> G
 
 
 def _apply_rules(node: Node, rules: dict[str, list[Rule]], fired: list[str]) -> tuple[Tensor, ...] | None:
-    """The tensors that stand for the node's outputs after the first rule that has an answer; then the same for the node that answer
-    ends in, and so on. None where no rule has any."""
+    """The tensors that stand for the node's outputs after the first rule that has an answer; then the same for the node
+    that answer ends in, and so on. None where no rule has any."""
     best: tuple[Tensor, ...] | None = None
     for _ in range(PASSES):
         answer = _first_answer(node, rules, fired)
@@ -97,7 +100,8 @@ def _apply_rules(node: Node, rules: dict[str, list[Rule]], fired: list[str]) -> 
             return best
         best = answer
         node = answer[0].producer
-        if len(answer) != 1 or node is None or len(node.outputs) != 1 or answer[0] in _uses.get():  # read already: seen already
+        seen = answer[0] in _uses.get()  # somebody reads it already, so that its node has had its turn
+        if len(answer) != 1 or node is None or len(node.outputs) != 1 or seen:
             return best
     return best
 

@@ -1,7 +1,7 @@
 """Batch normalisation and other per-channel scales and shifts, folded into the weights of the product next to them.
 
-The products are `conv_general` and `dot_general` with constant weights. Every rule here moves a rounding, so none of them runs under
-`precision="strict"`; none is taken where a folded weight would not be finite.
+The products are `conv_general` and `dot_general` with constant weights. Every rule here moves a rounding, so none of
+them runs under `precision="strict"`; none is taken where a folded weight would not be finite.
 """
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def scale_after_shift(node: Node) -> Answer:
 
 # -- before the product -----------------------------------------------------------------------------------------------------
 def scale_before(node: Node) -> Answer:
-    """product(x * s, w) → product(x, w*s), and / s alike, where s has a value per input channel (or one for all) and nothing else reads
-    the scaled x."""
+    """product(x * s, w) → product(x, w*s), and / s alike, where s has a value per input channel (or one for all) and
+    nothing else reads the scaled x."""
     inner = _constant_operation(node, ("mul", "div"))
     factor = _reciprocal(inner, inner.inputs[1].value) if inner else None
     per_row = _per_input(node, factor) if factor is not None else None
@@ -62,8 +62,8 @@ def scale_before(node: Node) -> Answer:
 
 
 def shift_before(node: Node) -> Answer:
-    """product(x + t, w) → product(x, w) + (w summed over its inputs, times t), where t has a value per input channel (or one for all)
-    and a convolution pads nothing: in padding there is no t."""
+    """product(x + t, w) → product(x, w) + (w summed over its inputs, times t), where t has a value per input channel
+    (or one for all) and a convolution pads nothing: in padding there is no t."""
     inner = _constant_operation(node, ("add",))
     if inner is None:
         return None
@@ -91,7 +91,9 @@ def shift_before(node: Node) -> Answer:
 def _owned_product(y: Tensor) -> Node | None:
     """The product that makes y, when its weights are constant and nothing else reads y."""
     node = y.producer
-    if node is None or node.op not in PRODUCTS or uses(y) != 1 or not node.inputs[1].is_constant or not is_float(y.dtype):
+    if node is None or node.op not in PRODUCTS or uses(y) != 1:
+        return None
+    if not node.inputs[1].is_constant or not is_float(y.dtype):
         return None
     if node.op == "dot_general" and len(axes_of(node, 1)[1]) != 1:
         return None
@@ -99,7 +101,8 @@ def _owned_product(y: Tensor) -> Node | None:
 
 
 def _constant_operation(node: Node, ops: tuple[str, ...]) -> Node | None:
-    """The operation with a constant that makes the left operand of a product with constant weights, when nothing else reads it."""
+    """The operation with a constant that makes the left operand of a product with constant weights, when nothing else
+    reads it."""
     x, w = node.inputs
     inner = x.producer
     if inner is None or inner.op not in ops or not inner.inputs[1].is_constant or not w.is_constant or uses(x) != 1:
@@ -123,7 +126,8 @@ def _channel(node: Node) -> int:
 
 
 def _along(value: np.ndarray, rank: int, axis: int) -> np.ndarray | None:
-    """A constant operand of a tensor of that rank as a vector along `axis` (of one element if it is the same everywhere)."""
+    """A constant operand of a tensor of that rank as a vector along `axis` (of one element if it is the same
+    everywhere)."""
     if value.ndim > rank:
         return None
     shape = (1,) * (rank - value.ndim) + value.shape
@@ -139,17 +143,20 @@ def _scale_outputs(node: Node, factor: np.ndarray) -> np.ndarray | None:
     if vector.size not in (1, node.inputs[1].shape[axis]):
         return None
     weights = node.inputs[1].value
-    return _finite(weights.astype(np.float64) * vector.astype(np.float64).reshape([-1 if a == axis else 1 for a in range(rank)]), weights.dtype)
+    scale = vector.astype(np.float64).reshape([-1 if a == axis else 1 for a in range(rank)])
+    return _finite(weights * scale, weights.dtype)
 
 
 def _per_input(node: Node, value: np.ndarray) -> np.ndarray | None:
-    """A constant that meets the left operand of a product channel by channel, as something to multiply the weights with."""
+    """A constant that meets the left operand of a product channel by channel, as something to multiply the weights
+    with."""
     x, w = node.inputs
     value = value.astype(np.float64)
     if node.op == "dot_general":
-        (left,), (right,) = node.attributes["contracting"] if len(node.attributes["contracting"][0]) == 1 else (((-1),), ((-1),))
-        if left < 0 or node.attributes["batch"][0]:
+        lefts, rights = node.attributes["contracting"]
+        if len(lefts) != 1 or node.attributes["batch"][0]:
             return None
+        (left,), (right,) = lefts, rights
         vector = _along(value, x.rank, left)
         return None if vector is None else vector.reshape([-1 if a == right else 1 for a in range(w.rank)])
     first = node.attributes["layout"] == "channels_first"
@@ -161,7 +168,8 @@ def _per_input(node: Node, value: np.ndarray) -> np.ndarray | None:
     groups = node.attributes["groups"]
     outputs = w.shape[0] if first else w.shape[-1]
     table = np.repeat(vector.reshape(groups, -1), outputs // groups, axis=0)  # [O, C/groups]
-    return table.reshape(*table.shape, *(1,) * (w.rank - 2)) if first else table.T.reshape(*(1,) * (w.rank - 2), *table.T.shape)
+    taps = (1,) * (w.rank - 2)
+    return table.reshape(*table.shape, *taps) if first else table.T.reshape(*taps, *table.T.shape)
 
 
 def _reciprocal(node: Node, value: np.ndarray) -> np.ndarray | None:

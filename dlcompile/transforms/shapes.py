@@ -10,15 +10,13 @@ from dlcompile.graph import DimLike, Shape, Tensor, floordiv
 
 # -- constants --------------------------------------------------------------------------------------------------------------
 def splat(tensor: Tensor) -> np.generic | None:
-    """The one value that all elements of a constant have (compared by bits, so that -0.0 is not 0.0); None where there is none."""
+    """The one value that all elements of a constant have (compared by bits, so that -0.0 is not 0.0); None where there
+    is none."""
     if not tensor.is_constant or tensor.value.size == 0:
         return None
-    first = tensor.value.reshape(-1)[0]
-    if tensor.value.size > 1:
-        flat = np.ascontiguousarray(tensor.value).reshape(-1)
-        if not np.array_equal(flat.view(np.uint8).reshape(flat.size, -1), np.broadcast_to(flat[:1].view(np.uint8), (flat.size, flat.itemsize))):
-            return None
-    return first
+    flat = np.ascontiguousarray(tensor.value).reshape(-1)
+    bits = flat.view(f"u{flat.itemsize}")
+    return flat[0] if np.all(bits == bits[0]) else None
 
 
 def is_splat(tensor: Tensor, value: float) -> bool:
@@ -30,7 +28,9 @@ def is_splat(tensor: Tensor, value: float) -> bool:
 
 def all_finite(array: np.ndarray) -> bool:
     """No NaN and no infinity (integers have none)."""
-    return array.dtype.kind in "iub" or bool(np.isfinite(array.astype(np.float32) if array.dtype.itemsize < 4 else array).all())
+    if array.dtype.kind in "iub":
+        return True
+    return bool(np.isfinite(array.astype(np.float32) if array.dtype.itemsize < 4 else array).all())
 
 
 # -- permutations -----------------------------------------------------------------------------------------------------------
@@ -64,9 +64,11 @@ Groups = list[tuple[tuple[int, ...], tuple[int, ...]]]
 
 
 def factor_reshape(old: Shape, new: Shape) -> Groups | None:
-    """The finest split of a reshape into independent ones: pairs (axes of `old`, axes of `new`) of equal products, in order.
+    """The finest split of a reshape into independent ones: pairs (axes of `old`, axes of `new`) of equal products, in
+    order.
 
-    Axes of extent 1 have no partner: they form groups with an empty side. None where an extent is 0 or the split cannot be seen.
+    Axes of extent 1 have no partner: they form groups with an empty side. None where an extent is 0 or the split cannot
+    be seen.
     """
     if any(isinstance(d, int) and d == 0 for d in (*old, *new)):
         return None

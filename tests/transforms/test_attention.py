@@ -122,7 +122,7 @@ def test_what_is_not_attention_stays(build):
 
 def test_constants_as_keys():
     x = variable("x", (3, 4))
-    p = ops.softmax(ops.dot_general(x, weights(4, 6), contracting=((1,), (0,)), batch=((), ())), axis=-1)
-    y = ops.dot_general(p, weights(6, 5), contracting=((1,), (0,)), batch=((), ()))
+    p = ops.softmax(ops.dot_general(x, weights(4, 6), contracting=((1,), (0,))), axis=-1)
+    y = ops.dot_general(p, weights(6, 5), contracting=((1,), (0,)))
     graph = graph_of(y, x)
     assert_same(graph, rewrite(graph, *TABLES), **CLOSE)

@@ -1,7 +1,7 @@
 """Whole models, where they are at hand: the form they reach, and the same answers before and after.
 
-`DLCOMPILE_MODELS` names a folder with the models that `make_models.py` writes; models with trained weights are looked for beside the
-checkout, in `../shared/models/trained`. Tests of models that are absent skip.
+`DLCOMPILE_MODELS` names a folder with the models that `make_models.py` writes; models with trained weights are looked
+for beside the checkout, in `../shared/models/trained`. Tests of models that are absent skip.
 """
 import os
 from pathlib import Path
@@ -24,6 +24,7 @@ FORMS = {  # model: how many nodes of some operators are left
     "minilm": {"attention": 6, "dot_general": 6 * 4},
     "minilm_dynamic": {"attention": 6, "dot_general": 6 * 4},
     "bert_base": {"attention": 12, "dot_general": 12 * 4},
+    "unet": {"transpose": 2 + 3, "reduce_window": 3, "mul": 0},
     "vit_b16": {"attention": 12, "conv_general": 1},
 }
 
@@ -41,6 +42,24 @@ def test_made_model_reaches_its_form(name):
     after = optimize(load(MADE / f"{name}.onnx"))
     found = count(after)
     assert {op: found[op] for op in FORMS[name]} == FORMS[name]
+
+
+TRAINED_FORMS = {  # transpositions that are left: the input's, the output's, one for each transposed convolution
+    "deeplab_mnv2_dm05_segmentation/model.onnx": {"transpose": 2, "div": 0, "reshape": 0},
+    "ppocrv3_text_detector_dynamic/model.onnx": {"transpose": 1 + 2},
+    "ultraface_rfb320_detector/model.onnx": {"transpose": 1},
+    "infero_cyclone_unet/cyclone_model_200x200.onnx": {"transpose": 3},
+    "super_resolution_espcn/model.onnx": {"transpose": 1},
+    "squeezenet_fp16.onnx": {"transpose": 1, "cast": 0},
+}
+
+
+@pytest.mark.parametrize("name", TRAINED_FORMS)
+def test_trained_model_reaches_its_form(name):
+    after = optimize(load(TRAINED / name))
+    found = count(after)
+    assert {op: found[op] for op in TRAINED_FORMS[name]} == TRAINED_FORMS[name]
+    assert len(after.nodes) == len(optimize(after).nodes)
 
 
 VALUES = {  # model: the values of its symbols

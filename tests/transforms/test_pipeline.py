@@ -1,4 +1,4 @@
-"""The whole pipeline on small networks of each kind: same answers, the promised form, and nothing more to do the second time."""
+"""The whole pipeline on small networks of each kind: same answers, the promised form, nothing left to do twice."""
 import numpy as np
 import pytest
 
@@ -17,7 +17,8 @@ def relu(x):
 
 
 def convolution_network(batch, size):
-    """Convolution with batch normalisation, a depthwise one, a squeeze-and-excitation gate, pooling, upsampling, a skip, a dense head."""
+    """Convolution with batch normalisation, a depthwise one, a squeeze-and-excitation gate, pooling, upsampling, a
+    skip, a dense head."""
     x = variable("x", (batch, 3, *size))
     y = relu(normalise(convolution(x, weights(8, 3, 3, 3), padding=((1, 1), (1, 1))), 8))
     z = relu(normalise(convolution(y, weights(8, 1, 3, 3), padding=((1, 1), (1, 1)), groups=8), 8))

@@ -19,7 +19,7 @@ CLOSE = dict(rtol=1e-4, atol=1e-4)
 
 
 def dense(x, *shape):
-    return ops.dot_general(x, weights(*shape), contracting=((x.rank - 1,), (0,)), batch=((), ()))
+    return ops.dot_general(x, weights(*shape), contracting=((x.rank - 1,), (0,)))
 
 
 def normalise(y, channels, *, axis=1):
@@ -106,7 +106,7 @@ def product_cases():
     b, s = symbol("b"), symbol("s")
 
     def transposed_constant(x):
-        return ops.dot_general(x, weights(5, 6), contracting=((2,), (1,)), batch=((), ()))
+        return ops.dot_general(x, weights(5, 6), contracting=((2,), (1,)))
 
     def transposed_operand(x):
         return ops.dot_general(x, ops.transpose(ops.exp(x), (0, 2, 1)), contracting=((2,), (1,)), batch=((0,), (0,)))

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from dlcompile import ops
-from dlcompile.graph import Graph, make_constant, provenance, symbol
-from dlcompile.transforms import common_subexpressions, rewrite
+from dlcompile.graph import Graph, apply, make_constant, provenance, symbol
+from dlcompile.transforms import common_subexpressions, remove_dead_code, rewrite
 from dlcompile.transforms.algebra import ALGEBRA
 from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.rewrite import made_by, uses
@@ -112,6 +112,20 @@ def test_attributes_tell_nodes_apart():
     after = common_subexpressions(graph)
     assert count(after) == {"transpose": 1, "reverse": 2, "add": 2}
     assert_same(graph, after)
+
+
+def test_dead_parts_of_a_loop_go():
+    state, step, weight, unused = (variable(n, (2,)) for n in ("state", "step", "weight", "unused"))
+    new = ops.add(state, ops.mul(step, weight))
+    body = Graph("body", (state, step, weight, unused), (new, ops.exp(ops.add(new, unused)), ops.neg(new)))
+    start, steps, w, u = variable("start", (2,)), variable("steps", (5, 2)), variable("w", (2,)), variable("u", (2,))
+    last, _, stacked = apply("scan", start, steps, w, u, body=body, num_carry=1, num_scanned=1, length=5, reverse=False)
+    graph = graph_of((last, stacked), start, steps, w, u)
+    after = remove_dead_code(graph)
+    (node,) = after.nodes
+    assert len(node.inputs) == 3 and len(node.outputs) == 2 and count(node.attributes["body"])["exp"] == 0
+    assert_same(graph, after)
+    assert remove_dead_code(after) is after
 
 
 def test_no_warning_on_ordinary_graphs():
