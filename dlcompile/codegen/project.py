@@ -137,10 +137,10 @@ def weights_source(name: str, nbytes: int, target: Target) -> str:
     The code takes their address from a pointer that the dynamic linker fills in, so that they may lie any distance away.
     """
     large = nbytes >= LARGE_WEIGHTS and target.name != "aarch64"
-    section = '.lrodata,"al",@progbits' if large else ".rodata,\"a\",%progbits"
+    section = ".lrodata" if large else ".rodata"
     return f"""\
 /* The weights of {name}: {nbytes} bytes of {name}.weights. */
-    .section {section}
+    .section {section},"a",%progbits
     .p2align 12
     .hidden {name}_weights
     .globl {name}_weights

@@ -46,7 +46,24 @@ cdef struct Frame:  # of one call
     void **pointers  # inputs, then outputs
 
 
-@cython.no_gc_clear  # the library must stay open until the contexts are gone
+cdef extern from "dlfcn.h" nogil:
+    int dlclose(void *handle)
+
+
+cdef class Handle:
+    """An open library, closed when nobody refers to it any more. No part of it is the garbage collector's: that would have it closed
+    before the contexts are gone which the library must destroy."""
+
+    cdef void *handle
+
+    def __cinit__(self, address):
+        self.handle = <void *><uintptr_t>address
+
+    def __dealloc__(self):
+        dlclose(self.handle)
+
+
+@cython.no_gc_clear  # for the same reason
 cdef class Caller:
     """Calls one model. Contexts are made as calls overlap, and kept for the calls to come."""
 
@@ -63,7 +80,7 @@ cdef class Caller:
     cdef ThreadsFunction c_threads
     cdef Options options
     cdef readonly object library
-    cdef object handle  # keeps the library open
+    cdef Handle handle
     cdef object arguments, empty, output_dtypes, output_shapes, input_names
     cdef bint takes_out
     cdef size_t frame_bytes
@@ -72,7 +89,7 @@ cdef class Caller:
         self.ports = NULL
         self.idle = NULL
 
-    def __init__(self, library, handle, functions, ports, arguments, int symbol_count, int threads, empty):
+    def __init__(self, library, Handle handle, functions, ports, arguments, int symbol_count, int threads, empty):
         """functions: addresses of run, create, destroy, error, shape, profile, context_threads. ports: for each (kinds, itemsize, axes,
         name, dtype to allocate, static shape or None), inputs first. arguments: an object with `names`, `input`, `output`, `wrong`."""
         cdef int i, axis

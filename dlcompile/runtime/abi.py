@@ -20,7 +20,6 @@ def declarations(header: str) -> str:
 _LOADER = """
 void *dlopen(const char *path, int flags);
 void *dlsym(void *handle, const char *name);
-int dlclose(void *handle);
 char *dlerror(void);
 """
 

@@ -14,6 +14,13 @@ from dlcompile.runtime.abi import load_ffi
 ffi = load_ffi()
 
 
+class Handle:
+    """An open library. It stays open: Python finalizes what dies together in any order, and contexts must be destroyed before."""
+
+    def __init__(self, address: int):
+        self.address = address
+
+
 class Caller:
     """Calls one model. Contexts are made as calls overlap, and kept for the calls to come."""
 

@@ -14,6 +14,11 @@ from dlcompile.runtime.elf import check_note, read_note
 from dlcompile.runtime.ports import CallInfo, ModelInfo, TensorInfo
 from dlcompile.version import FORMAT
 
+try:
+    from dlcompile.runtime._call import Handle
+except ImportError:
+    from dlcompile.runtime.fallback import Handle
+
 ffi = load_ffi()
 _loader = ffi.dlopen(None)  # dlopen and its kin: the name of the one symbol we look up is the model's own
 
@@ -36,8 +41,8 @@ class Library:
         handle = _loader.dlopen(os.fsencode(self.path), _RTLD_NOW)
         if not handle:
             raise LibraryError(f"{self.path} cannot be loaded: {_text(_loader.dlerror())}")
-        self.handle = ffi.gc(handle, _loader.dlclose)
-        lookup = ffi.cast("const dlc_model_info *(*)(void)", _loader.dlsym(self.handle, f"{note.get('name', '')}_info".encode()))
+        self.handle = Handle(int(ffi.cast("uintptr_t", handle)))
+        lookup = ffi.cast("const dlc_model_info *(*)(void)", _loader.dlsym(handle, f"{note.get('name', '')}_info".encode()))
         if not lookup:
             raise LibraryError(f"{self.path} cannot be loaded: {_text(_loader.dlerror())}")
         self.c_info = lookup()
