@@ -75,7 +75,7 @@ class Operator:
         """Outputs of `evaluate` on object arrays of Dims, as a tuple; None where the answer depends on the symbols' values."""
         try:
             result = self.evaluate(attributes, *values)
-        except (Undecided, TypeError, ZeroDivisionError):
+        except (Undecided, TypeError, ValueError, ZeroDivisionError):
             return None
         return tuple(np.asarray(r, dtype=object) for r in (result if isinstance(result, tuple) else (result,)))
 

@@ -184,14 +184,15 @@ def import_nodes(nodes: Sequence[NodeProto], scope: Scope, formal: Mapping[str, 
         node = OnnxNode(proto, names[index], scope.versions.get(normal_domain(proto.domain), 1), scope, formal)
         with provenance(node.name):
             outputs = _checked(node)
-        given = [name for name in proto.output]
-        if len(outputs) < len(given) and any(given[len(outputs):]):
-            raise UnsupportedOperatorError(f"node {node.name!r} ({node.op_type}): its output {len(outputs)} is not supported")
-        for name, tensor in zip(given, outputs):
-            if name:
-                if tensor.name is None:
-                    tensor.name = name
-                scope.values[name] = tensor
+        for position, name in enumerate(proto.output):
+            tensor = outputs[position] if position < len(outputs) else None
+            if not name:
+                continue
+            if tensor is None:
+                raise UnsupportedOperatorError(f"node {node.name!r} ({node.op_type}): its output {position} ({name!r}) is not supported")
+            if tensor.name is None:
+                tensor.name = name
+            scope.values[name] = tensor
 
 
 def _checked(node: OnnxNode) -> Sequence[Tensor]:
@@ -321,7 +322,7 @@ def _type_proto(tensor: Tensor | None) -> onnx.TypeProto:
     return onnx.helper.make_tensor_type_proto(code, [str(d) if isinstance(d, Dim) else d for d in tensor.shape])
 
 
-def _expand(node: OnnxNode, function: FunctionProto, inputs: list[Tensor | None]) -> list[Tensor]:
+def _expand(node: OnnxNode, function: FunctionProto, inputs: list[Tensor | None]) -> list[Tensor | None]:
     """The outputs of a function's body for these inputs and the node's attributes."""
     if function.name in node.scope.inside:
         raise InvalidModelError(f"the function {function.name!r} calls itself")
@@ -337,7 +338,7 @@ def _expand(node: OnnxNode, function: FunctionProto, inputs: list[Tensor | None]
     formal.update(node.attribute_protos)
     body = [_without(proto, left_out) for proto in function.node]
     import_nodes(body, scope, formal, [node.name] * len(body))
-    return [scope.find(name) for name in function.output if scope.has(name)]
+    return [scope.find(name) if scope.has(name) else None for name in function.output]
 
 
 def _without(node: NodeProto, left_out: set[str]) -> NodeProto:

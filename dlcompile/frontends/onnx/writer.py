@@ -8,8 +8,9 @@ import onnx
 from onnx import NodeProto, TensorProto, helper
 
 from dlcompile.errors import InvalidModelError, UnsupportedOperatorError
-from dlcompile.graph import Dim, DimLike, Graph, Node, Symbol, Tensor
+from dlcompile.graph import OPERATORS, Dim, DimLike, Graph, Node, Symbol, Tensor
 from dlcompile.graph.dim import Operation
+from dlcompile.graph.graph import topological_order
 
 # dlcompile operator → row: (writer, node, *names of its operands) → name or names of its results
 EXPORTERS: dict[str, Callable] = {}
@@ -179,6 +180,18 @@ class Writer:
         made = row(self, node, *(self.find(t) for t in node.inputs))
         for tensor, name in zip(node.outputs, made if isinstance(made, (list, tuple)) else (made,), strict=True):
             self.names[tensor] = name
+
+
+    def decomposed(self, node: Node) -> str | tuple[str, ...]:
+        """A composite written as what it is made of, for a form of it that ONNX's operator does not have."""
+        made = OPERATORS[node.op].decompose(node.attributes, *node.inputs)
+        outputs = made if isinstance(made, tuple) else (made,)
+        known = set(self.names)
+        for inner in topological_order(outputs):
+            if not known.issuperset(inner.outputs):
+                self.write_node(inner)
+        names = tuple(self.find(t) for t in outputs)
+        return names if isinstance(made, tuple) else names[0]
 
 
 def onnx_type(dtype) -> int:

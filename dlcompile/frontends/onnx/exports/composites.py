@@ -23,8 +23,13 @@ SAME = {
 }
 
 
+_FLOAT32_ONLY = {"celu"}
+
+
 def _same(op_type: str, attributes: tuple[str, ...]):
     def row(writer: Writer, node: Node, *names: str) -> str:
+        if node.op in _FLOAT32_ONLY and node.inputs[0].dtype != np.float32:
+            return writer.decomposed(node)
         given = {key: node.attributes[key] for key in attributes if key in node.attributes}
         return writer.emit(op_type, names, **{k: list(v) if isinstance(v, tuple) else v for k, v in given.items()})
     return row
@@ -67,6 +72,51 @@ def attention(writer: Writer, node: Node, q: str, k: str, v: str, mask: str | No
     y = writer.emit("Attention", [q, k, v, *([mask] if mask else [])], scale=float(a["scale"]) if a.get("scale") is not None else None,
                     is_causal=int(bool(a.get("causal"))))
     return y if len(lead) == 2 else writer.reshape(y, node.output.shape)
+
+
+@exporter("trilu", since=14)
+def trilu(writer: Writer, node: Node, x: str) -> str:
+    return writer.emit("Trilu", [x, writer.constant(np.int64(node.attributes["k"]))], upper=int(node.attributes["upper"]))
+
+
+@exporter("quantize_linear", since=13)
+def quantize_linear(writer: Writer, node: Node, x: str, scale: str, zero: str) -> str:
+    return writer.emit("QuantizeLinear", [x, scale, zero], axis=node.attributes["axis"] if node.inputs[1].rank else None)
+
+
+@exporter("dequantize_linear", since=13)
+def dequantize_linear(writer: Writer, node: Node, x: str, scale: str, zero: str) -> str:
+    inputs = [x, scale] if node.inputs[0].dtype == np.int32 else [x, scale, zero]  # int32 has no zero point
+    return writer.emit("DequantizeLinear", inputs, axis=node.attributes["axis"] if node.inputs[1].rank else None)
+
+
+@exporter("average_pool", since=19)
+def average_pool(writer: Writer, node: Node, x: str) -> str:
+    a = node.attributes
+    sides = [side for pair in a["padding"] for side in pair]
+    if any(not isinstance(n, int) or n >= k for n, k in zip(sides, np.repeat(a["window"], 2).tolist())):  # which ONNX's has not
+        return writer.decomposed(node)
+    dilations = list(a["dilation"]) if any(d != 1 for d in a["dilation"]) else None
+    return writer.emit("AveragePool", [x], kernel_shape=list(a["window"]), strides=list(a["strides"]), dilations=dilations,
+                       pads=[*(low for low, _ in a["padding"]), *(high for _, high in a["padding"])],
+                       count_include_pad=int(a["count_include_pad"]))
+
+
+@exporter("conv_transpose")
+def conv_transpose(writer: Writer, node: Node, x: str, w: str) -> str:
+    a, rank = node.attributes, node.inputs[0].rank
+    narrow = node.inputs[0].dtype in (np.dtype(np.float32), np.dtype(np.float16))
+    fits = all(e == 0 or e < max(s, d) for e, s, d in zip(a["output_padding"], a["strides"], a["dilations"]))
+    if not narrow or not fits or any(not isinstance(n, int) or n < 0 for pair in a["padding"] for n in pair):
+        return writer.decomposed(node)
+    last = a["layout"] == "channels_last"
+    if last:
+        x = writer.transpose(x, [0, rank - 1, *range(1, rank - 1)])
+        w = writer.transpose(w, [rank - 1, rank - 2, *range(rank - 2)])
+    y = writer.emit("ConvTranspose", [x, w], strides=list(a["strides"]), dilations=list(a["dilations"]), group=a["groups"],
+                    pads=[*(low for low, _ in a["padding"]), *(high for _, high in a["padding"])],
+                    output_padding=list(a["output_padding"]) if any(a["output_padding"]) else None)
+    return writer.transpose(y, [0, *range(2, rank), 1]) if last else y
 
 
 # -- recurrent --------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Control flow: graphs in attributes become ONNX's nested graphs."""
 from __future__ import annotations
 
-from onnx import GraphProto, helper
+import numpy as np
+from onnx import GraphProto, TensorProto, helper
 
 from dlcompile.frontends.onnx.writer import Writer, exporter, onnx_type
 from dlcompile.graph import Dim, Graph, Node, Tensor
@@ -13,15 +14,20 @@ def nested(writer: Writer, graph: Graph, names: list[str], inputs: list[Tensor])
     formal = []
     for tensor in inputs:
         inner.names[tensor] = name = writer.fresh(tensor.name or "input")
-        formal.append(helper.make_tensor_value_info(name, onnx_type(tensor.dtype), [None if isinstance(d, Dim) else d for d in tensor.shape]))
+        formal.append(helper.make_tensor_value_info(name, onnx_type(tensor.dtype), _loose(tensor)))
     rest = [tensor for tensor in graph.inputs if tensor not in inputs]
     inner.names.update(zip(rest, names, strict=True))
     inner.write(graph)
     outputs = []
     for tensor in graph.outputs:  # each by a name of its own, made inside
         name = inner.emit("Identity", [inner.find(tensor)])
-        outputs.append(helper.make_tensor_value_info(name, onnx_type(tensor.dtype), [None if isinstance(d, Dim) else d for d in tensor.shape]))
+        outputs.append(helper.make_tensor_value_info(name, onnx_type(tensor.dtype), _loose(tensor)))
     return helper.make_graph(inner.nodes, graph.name or "body", formal, outputs)
+
+
+def _loose(tensor: Tensor) -> list[int | None]:
+    """A shape with symbolic dimensions left open: names mean nothing in a nested graph."""
+    return [None if isinstance(d, Dim) else d for d in tensor.shape]
 
 
 @exporter("scan")
@@ -30,8 +36,38 @@ def scan(writer: Writer, node: Node, *names: str) -> list[str]:
     body, carries, scanned = a["body"], a["num_carry"], a["num_scanned"]
     count = carries + scanned
     graph = nested(writer, body, list(names[count:]), list(body.inputs[:count]))
-    outputs = len(node.outputs)
-    flip = int(a["reverse"])
-    return writer.emit("Scan", names[:count], outputs,
-                       body=graph, num_scan_inputs=scanned, scan_input_directions=[flip] * scanned,
+    outputs, flip = len(node.outputs), int(a["reverse"])
+    return writer.emit("Scan", names[:count], outputs, body=graph, num_scan_inputs=scanned, scan_input_directions=[flip] * scanned,
                        scan_output_directions=[flip] * (outputs - carries) if outputs > carries else None)
+
+
+@exporter("cond")
+def cond(writer: Writer, node: Node, predicate: str, *operands: str) -> list[str]:
+    branches = {name: nested(writer, node.attributes[name], list(operands), []) for name in ("then_branch", "else_branch")}
+    return writer.emit("If", [predicate], len(node.outputs), **branches)
+
+
+@exporter("while")
+def while_(writer: Writer, node: Node, *names: str) -> list[str]:
+    """Loop asks for the condition after each turn; a first one is computed in front of it."""
+    a = node.attributes
+    count, condition, body = a["num_carry"], a["condition"], a["body"]
+    first = writer.emit("If", [writer.constant(np.True_)], 1, then_branch=nested(writer, condition, list(names), []),
+                        else_branch=nested(writer, condition, list(names), []))
+    inner = Writer(writer.root.graph, writer.opset, writer)
+    step, going = writer.fresh("step"), writer.fresh("going")
+    formal = [helper.make_tensor_value_info(step, TensorProto.INT64, []), helper.make_tensor_value_info(going, TensorProto.BOOL, [])]
+    states = []
+    for tensor in body.inputs[:count]:
+        states.append(writer.fresh(tensor.name or "carry"))
+        formal.append(helper.make_tensor_value_info(states[-1], onnx_type(tensor.dtype), _loose(tensor)))
+    inner.names.update(zip(body.inputs, (*states, *names[count:]), strict=True))
+    inner.write(body)
+    after = [inner.emit("Identity", [inner.find(t)]) for t in body.outputs]
+    inner.names.update(zip(condition.inputs, (*after, *names[count:]), strict=True))
+    inner.write(condition)
+    proceed = inner.emit("Identity", [inner.find(condition.outputs[0])])
+    outputs = [helper.make_tensor_value_info(proceed, TensorProto.BOOL, [])]
+    outputs += [helper.make_tensor_value_info(n, onnx_type(t.dtype), _loose(t)) for n, t in zip(after, body.outputs)]
+    graph = helper.make_graph(inner.nodes, "body", formal, outputs)
+    return writer.emit("Loop", ["", *first, *names[:count]], count, body=graph)

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlcompile.errors import UnsupportedOperatorError
 from dlcompile.frontends.onnx.writer import Writer, exporter
 from dlcompile.graph import Node
 
@@ -91,12 +90,14 @@ def atan2(writer: Writer, node: Node, y: str, x: str) -> str:
 
 @exporter("shift_left", "shift_right")
 def shift(writer: Writer, node: Node, a: str, b: str) -> str:
-    """ONNX shifts unsigned integers; to the left the bits of signed ones are the same."""
+    """ONNX shifts unsigned integers. To the left the bits of signed ones are the same; to the right a negative one is ~(~a >> b)."""
     dtype = node.inputs[0].dtype
-    left = node.op == "shift_left"
+    direction = "LEFT" if node.op == "shift_left" else "RIGHT"
     if dtype.kind == "u":
-        return writer.emit("BitShift", [a, b], direction="LEFT" if left else "RIGHT")
-    if not left:
-        raise UnsupportedOperatorError(f"{node!r}: ONNX has no arithmetic shift of signed integers")
+        return writer.emit("BitShift", [a, b], direction=direction)
     bits = np.dtype(f"u{dtype.itemsize}")
-    return writer.cast(writer.emit("BitShift", [writer.cast(a, bits), writer.cast(b, bits)], direction="LEFT"), dtype)
+    if direction == "RIGHT":
+        negative = writer.emit("Less", [a, writer.like(0, node.inputs[0])])
+        a = writer.emit("Where", [negative, writer.emit("BitwiseNot", [a]), a])
+    y = writer.cast(writer.emit("BitShift", [writer.cast(a, bits), writer.cast(b, bits)], direction=direction), dtype)
+    return y if direction == "LEFT" else writer.emit("Where", [negative, writer.emit("BitwiseNot", [y]), y])

@@ -15,7 +15,8 @@ def attention(node: OnnxNode, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | No
 
     What caches, caps the scores or hands them out is left to the definition ONNX gives.
     """
-    if more or len(node.proto.output) > 1 or node.get("softcap", 0.0) or mask is not None and node["is_causal"]:
+    windows = node.get("left_window_size", -1), node.get("right_window_size", -1)
+    if more or len(node.proto.output) > 1 or node.get("softcap", 0.0) or mask is not None and node["is_causal"] or windows != (-1, -1):
         raise Declined
     flat = q.rank == 3
     if flat:
@@ -24,9 +25,12 @@ def attention(node: OnnxNode, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | No
             raise ShapeError(f"q_num_heads and kv_num_heads must be given for operands of three axes such as {q.type}")
         q, k, v = _apart(q, heads), _apart(k, kv_heads), _apart(v, kv_heads)
     k, v = (_shared(t, q.shape[1]) for t in (k, v))
+    seen = None
     if mask is not None and mask.dtype == np.bool_:
+        seen = ops.reduce_or(mask, mask.rank - 1, True) if mask.value is None or not mask.value.any(-1).all() else None
         mask = ops.select(mask, np.zeros((), q.dtype), np.asarray(-np.inf, q.dtype))
     y = ops.attention(q, k, v, mask, scale=node["scale"], causal=bool(node["is_causal"]))
+    y = y if seen is None else ops.select(seen, y, np.zeros((), y.dtype))  # a query that sees nothing yields zeros
     if not flat:
         return y
     y = ops.transpose(y, (0, 2, 1, 3))

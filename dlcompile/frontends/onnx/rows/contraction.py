@@ -99,14 +99,13 @@ def conv_integer(node: OnnxNode, x: Tensor, w: Tensor, x_zero: Tensor | None = N
 
 @importer("ConvTranspose")
 def conv_transpose(node: OnnxNode, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
-    """The gradient of a convolution: x spread by the strides, convolved with the weights [c, o/group, *k] back to front.
-
-    out = stride*(in - 1) + output_padding + dilation*(k - 1) + 1 - pads (onnx.ai, ConvTranspose).
-    """
+    """out = stride*(in - 1) + output_padding + dilation*(k - 1) + 1 - pads; weights [c, o/group, *k]."""
     if x.rank < 3 or w.rank != x.rank:
         raise ShapeError(f"the operands are {x.type} and {w.type}; expected two of one rank, at least 3")
-    n = x.rank - 2
+    n, groups = x.rank - 2, node["group"]
     kernel = _kernel(node, w)
+    if groups < 1 or (isinstance(w.shape[0], int) and w.shape[0] % groups):
+        raise ShapeError(f"{w.shape[0]} channels are not a multiple of {groups} groups")
     strides, dilations = node.get("strides", (1,) * n), node.get("dilations", (1,) * n)
     extra, pads, shape = node.get("output_padding", (0,) * n), node.get("pads", (0,) * 2 * n), node["output_shape"]
     if not len(strides) == len(dilations) == len(extra) == n or len(pads) != 2 * n or (shape is not None and len(shape) < n):
@@ -124,16 +123,6 @@ def conv_transpose(node: OnnxNode, x: Tensor, w: Tensor, b: Tensor | None = None
             high = full - target - low
         elif node["auto_pad"] == "VALID":
             low = high = 0
-        padding.append((span - low, span - high + extra[axis]))
-    y = ops.conv_general(x, _turned(w, node["group"]), padding=padding, lhs_dilation=strides, rhs_dilation=dilations, groups=node["group"])
+        padding.append((low, high))
+    y = ops.conv_transpose(x, w, strides=strides, padding=padding, output_padding=extra, dilations=dilations, groups=groups)
     return y if b is None else ops.add(y, per_channel(b, y.rank))
-
-
-def _turned(w: Tensor, groups: int) -> Tensor:
-    """Weights [c, o/group, *k] of a transposed convolution as those of the convolution it is: [o, c/group, *k], back to front."""
-    channels, rest, *kernel = w.shape
-    if groups < 1 or (isinstance(channels, int) and channels % groups):
-        raise ShapeError(f"{channels} channels are not a multiple of {groups} groups")
-    apart = ops.reshape(ops.reverse(w, range(2, w.rank)), (groups, floordiv(channels, groups), rest, *kernel))
-    swapped = ops.transpose(apart, (0, 2, 1, *range(3, apart.rank)))
-    return ops.reshape(swapped, (groups * rest, floordiv(channels, groups), *kernel))

@@ -2,48 +2,39 @@
 from __future__ import annotations
 
 import numpy as np
+from onnx import GraphProto
 
 from dlcompile import ops
 from dlcompile.errors import InvalidModelError, UnsupportedOperatorError
 from dlcompile.frontends.onnx.captures import captured
 from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
 from dlcompile.frontends.onnx.shapes import as_axis
-from dlcompile.graph import DimLike, Graph, Tensor, apply, known_dims, make_input, unify
-from dlcompile.graph.graph import topological_order
+from dlcompile.graph import Graph, Tensor, known_dims, make_input, unify
 
 
 @importer("If")
 def if_(node: OnnxNode, condition: Tensor) -> list[Tensor]:
-    """The branch that is taken, where that is known when the model is imported; otherwise both, and a choice between their results."""
+    """The branch that is taken, where that is known when the model is imported; otherwise a choice when it runs."""
     known = constant_value(condition)
     if known is not None:
         return node.scope.import_graph(node["then_branch" if known.any() else "else_branch"])
-    outer = {condition}
-    taken, other = (node.scope.import_graph(node[name]) for name in ("then_branch", "else_branch"))
-    for a, b in zip(taken, other, strict=True):
+    names = list(dict.fromkeys((*captured(node["then_branch"]), *captured(node["else_branch"]))))
+    branches = []
+    for attribute in ("then_branch", "else_branch"):
+        results, inner, outer = _body(node, node[attribute], [], names)
+        branches.append(Graph(attribute, inner, results, output_names=[f"result{i}" for i in range(len(results))]))
+    for a, b in zip(branches[0].outputs, branches[1].outputs, strict=True):
         if a.dtype != b.dtype or a.rank != b.rank:
-            raise UnsupportedOperatorError(f"the branches give {a.type} and {b.type}, and which is taken depends on the model's inputs")
-    assumed = {c for t in (*taken, *other) for n in topological_order([t]) if n.origin and outer for c in n.constraints}
-    if assumed - _constraints_before(node):
-        raise UnsupportedOperatorError("which branch is taken depends on the model's inputs, and each needs shapes the other does not")
-    condition = ops.reshape(condition, ())
-    return [ops.select(condition, a, b) for a, b in zip(taken, other)]
+            raise UnsupportedOperatorError(f"the branches give {a.type} and {b.type}, and which is taken depends on the model's inputs; "
+                                           "dims= may pin the dimension it depends on")
+    return list(ops.cond(ops.reshape(condition, ()), *branches, *outer))
 
 
-def _constraints_before(node: OnnxNode) -> set[tuple[DimLike, DimLike]]:
-    """What the values around the branches take on trust already."""
-    scope, tensors = node.scope, []
-    while scope is not None:
-        tensors += [t for t in scope.values.values() if isinstance(t, Tensor)]
-        scope = scope.parent
-    return {c for n in topological_order(tensors) for c in n.constraints}
-
-
-def _body(node: OnnxNode, graph, formal: list[Tensor]) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:
-    """(outputs, inputs for what the body captures, the captured tensors) of a loop's body with the formal inputs given."""
+def _body(node: OnnxNode, graph: GraphProto, formal: list[Tensor], names: list[str] | None = None) -> tuple[list[Tensor], ...]:
+    """(outputs, inputs for what the graph captures, the captured tensors) of a branch or body with the formal inputs given."""
     scope = node.scope.child()
     inner, outer = [], []
-    for name in captured(graph):
+    for name in captured(graph) if names is None else names:
         tensor = node.scope.find(name)
         if tensor.is_constant or tensor in outer:
             continue
@@ -75,7 +66,7 @@ def scan(node: OnnxNode, *operands: Tensor) -> list[Tensor]:
     formal += [make_input(f.name, t.dtype, t.shape[1:]) for f, t in zip(graph.input[len(states):], moved)]
     results, inner, outer = _body(node, graph, formal)
     body = Graph(graph.name or "scan", [*formal, *inner], results, output_names=[f"result{i}" for i in range(len(results))])
-    made = apply("scan", *states, *moved, *outer, body=body, num_carry=len(states), num_scanned=count, length=length, reverse=False)
+    made = ops.scan(body, *states, *moved, *outer, num_carry=len(states), num_scanned=count, length=length)
     outputs = list(made[:len(states)])
     for index, y in enumerate(made[len(states):]):
         axis = as_axis(_entry(node["scan_output_axes"], index), y.rank)
@@ -96,19 +87,28 @@ def _entry(values: tuple[int, ...] | None, index: int) -> int:
 
 
 @importer("Loop")
-def loop(node: OnnxNode, trips: Tensor | None, condition: Tensor | None = None, *states: Tensor) -> list[Tensor]:
-    """A loop of a number of steps known when it begins, as a scan over the number of the step."""
-    if trips is None or (condition is not None and (constant_value(condition) is None or not constant_value(condition).all())):
-        raise UnsupportedOperatorError("loops that end when a condition says so are not supported; expected a trip count")
-    (length,) = known_dims(trips, "trip count")
+def loop(node: OnnxNode, trips: Tensor | None = None, condition: Tensor | None = None, *states: Tensor) -> list[Tensor]:
+    """A scan over the number of the step where how many there are is known when the loop begins, else a while loop, which stacks nothing."""
     graph = node["body"]
-    step = make_input("step", np.int64, ())
+    step, going = make_input("step", np.int64, ()), make_input("going", np.bool_, ())
     formal = [make_input(f.name, t.dtype, t.shape) for f, t in zip(graph.input[2:], states, strict=True)]
-    going = ops.as_tensor(np.True_)
+    always = ops.as_tensor(np.True_)
+    starts = condition is None or (constant_value(condition) is not None and constant_value(condition).all())
+    if starts and trips is not None and trips.known is not None:
+        (proceed, *results), inner, outer = _body(node, graph, [step, always, *formal])
+        if constant_value(proceed) is not None and constant_value(proceed).all():
+            (length,) = known_dims(trips)
+            body = Graph(graph.name or "loop", [*formal, step, *inner], results, output_names=[f"result{i}" for i in range(len(results))])
+            return list(ops.scan(body, *states, ops.iota(np.int64, (length,), 0), *outer, num_carry=len(states), num_scanned=1,
+                                 length=length))
+    if len(graph.output) - 1 > len(states):
+        raise UnsupportedOperatorError("a loop that ends when a condition says so can carry values, not collect them")
     (proceed, *results), inner, outer = _body(node, graph, [step, going, *formal])
-    if constant_value(proceed) is None or not constant_value(proceed).all():
-        raise UnsupportedOperatorError("loops that end when a condition says so are not supported; expected one that is always true")
-    body = Graph(graph.name or "loop", [*formal, step, *inner], results, output_names=[f"result{i}" for i in range(len(results))])
-    made = apply("scan", *states, ops.iota(np.int64, (length,), 0), *outer, body=body, num_carry=len(states), num_scanned=1,
-                 length=length, reverse=False)
-    return list(made)
+    limit = make_input("limit", np.int64, ())
+    inputs = [step, going, *formal, limit, *inner]
+    body = Graph(graph.name or "loop", inputs, [ops.add(step, np.int64(1)), ops.reshape(proceed, ()), *results],
+                 output_names=[f"result{i}" for i in range(len(results) + 2)])
+    test = Graph("condition", inputs, [ops.logical_and(going, ops.lt(step, limit))], output_names=["proceed"])
+    most = ops.as_tensor(np.int64(2**63 - 1)) if trips is None else ops.reshape(trips, ())
+    first = always if condition is None else ops.reshape(condition, ())
+    return list(ops.while_loop(test, body, np.int64(0), first, *states, most, *outer, num_carry=len(states) + 2))[2:]

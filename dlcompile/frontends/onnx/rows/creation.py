@@ -5,7 +5,7 @@ import numpy as np
 
 from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError, UnsupportedOperatorError
-from dlcompile.frontends.onnx.node import OnnxNode, importer
+from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
 from dlcompile.frontends.onnx.reader import element_type
 from dlcompile.frontends.onnx.rows.elementwise import scalar
 from dlcompile.frontends.onnx.shapes import as_axis
@@ -97,7 +97,10 @@ def trilu(node: OnnxNode, x: Tensor, k: Tensor | None = None) -> Tensor:
     """The upper or lower triangle of the last two axes, from the diagonal `k` on; zeros elsewhere."""
     if x.rank < 2:
         raise ShapeError(f"expected at least two axes, not {x.type}")
-    offset = make_constant(np.int64(0)) if k is None else ops.reshape(k, ())
+    known = 0 if k is None else constant_value(k)
+    if known is not None:
+        return ops.trilu(x, int(np.asarray(known).reshape(())), upper=bool(node["upper"]))
+    offset = ops.reshape(k, ())
     row, column = (ops.iota(np.int64, x.shape[-2:], axis) for axis in (0, 1))
     diagonal = ops.add(row, offset)
     keep = ops.ge(column, diagonal) if node["upper"] else ops.le(column, diagonal)

@@ -6,7 +6,7 @@ from functools import reduce
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.errors import DTypeError, InvalidModelError
+from dlcompile.errors import InvalidModelError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.reader import element_type
 from dlcompile.graph import Tensor, apply, is_float, is_integer, make_constant
@@ -73,8 +73,6 @@ def pow_(node: OnnxNode, x: Tensor, exponent: Tensor) -> Tensor:
 @importer("Mod")
 def mod(node: OnnxNode, a: Tensor, b: Tensor) -> Tensor:
     """The remainder has the sign of the divisor (Python's %), with `fmod` that of the dividend (C's)."""
-    if not node["fmod"] and is_float(a.dtype):
-        raise DTypeError(f"{a.dtype} operands need fmod=1")
     return ops.rem(a, b) if node["fmod"] else ops.floor_mod(a, b)
 
 

@@ -57,7 +57,7 @@ def leftover(shape: tuple[DimLike, ...], rest: list[DimLike]) -> DimLike:
 
 @importer("Flatten")
 def flatten(node: OnnxNode, x: Tensor) -> Tensor:
-    axis = as_axis(node["axis"], x.rank + 1) if x.rank else 0
+    axis = node["axis"] if node["axis"] == x.rank else as_axis(node["axis"], x.rank) if x.rank else 0
     return ops.reshape(x, (product(x.shape[:axis]), product(x.shape[axis:])))
 
 
@@ -167,10 +167,8 @@ def _bound(position: DimLike, size: DimLike, lowest: int) -> DimLike:
     if isinstance(position, int):
         if position < 0:
             position = position + size
-    elif not at_least(position, 0):
-        if at_least(-position, 1):
-            position = position + size
-        # else it may be of either sign; a shape computation that is meant to be a position is not negative
+    elif not at_least(position, 0) and at_least(-position, 1):
+        position = position + size  # where it may be of either sign it is taken as a position, which is what shapes are computed for
     return clamp(position, lowest, size + lowest)
 
 
@@ -288,6 +286,10 @@ def space_to_depth(node: OnnxNode, x: Tensor) -> Tensor:
     block = _block(node, x)
     if any(isinstance(d, int) and d % block for d in x.shape[2:]):
         raise ShapeError(f"height and width of {x.type} are not multiples of the block {block}")
+    if node.get("mode", "DCR") == "CRD":  # since opset 28: the channels are the outer part
+        n, c, h, w = x.shape
+        apart = ops.reshape(x, (n, c, floordiv(h, block), block, floordiv(w, block), block))
+        return ops.reshape(ops.transpose(apart, (0, 1, 3, 5, 2, 4)), (n, c * block * block, floordiv(h, block), floordiv(w, block)))
     return ops.space_to_depth(x, blocksize=block)
 
 

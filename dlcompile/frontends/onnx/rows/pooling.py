@@ -10,7 +10,7 @@ from dlcompile.errors import ShapeError, UnsupportedOperatorError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.rows.elementwise import scalar
 from dlcompile.frontends.onnx.windows import Window
-from dlcompile.graph import Tensor, dim_min, make_constant, product
+from dlcompile.graph import Tensor, dim_min, make_constant
 
 
 def _window(node: OnnxNode, x: Tensor) -> Window:
@@ -34,19 +34,20 @@ def max_pool(node: OnnxNode, x: Tensor) -> Tensor:
 @importer("AveragePool")
 def average_pool(node: OnnxNode, x: Tensor) -> Tensor:
     """The sum of each window over the number of its elements: those inside x, with `count_include_pad` those in the padding too."""
-    window = _window(node, x)
-    return ops.div(_reduce_window(x, "sum", window), _counts(window, x, bool(node["count_include_pad"])))
+    window, with_padding = _window(node, x), bool(node["count_include_pad"])
+    if not with_padding or window.padding == window.given:
+        return ops.average_pool(x, window=window.kernel, strides=window.strides, padding=window.padding, dilation=window.dilations,
+                                count_include_pad=with_padding)
+    return ops.div(_reduce_window(x, "sum", window), _counts_with_padding(window, x))
 
 
-def _counts(window: Window, x: Tensor, with_padding: bool) -> Tensor:
-    """The number of elements (and of elements in the padding, less what ceil_mode lets the last window reach over) in each window."""
+def _counts_with_padding(window: Window, x: Tensor) -> Tensor:
+    """Elements of each window in x and in its padding, less what ceil_mode lets the last one reach over."""
+    inside = tuple((low, dim_min(high, given)) for (low, high), (_, given) in zip(window.padding, window.given))
+    over = tuple((0, after - high) for (_, after), (_, high) in zip(window.padding, inside))
     one = make_constant(np.ones((), x.dtype))
-    inside = tuple((low, dim_min(high, given)) if with_padding else (0, 0) for (low, high), (_, given) in zip(window.padding, window.given))
-    outside = tuple((before - low, after - high) for (before, after), (low, high) in zip(window.padding, inside))
-    if all(pair == (0, 0) for pair in outside):
-        return make_constant(np.asarray(product(window.kernel), x.dtype))
     ones = ops.broadcast_to(one, (1, 1, *(low + size + high for size, (low, high) in zip(x.shape[2:], inside))))
-    return _reduce_window(ones, "sum", replace(window, padding=outside))
+    return _reduce_window(ones, "sum", replace(window, padding=over))
 
 
 @importer("LpPool")

@@ -9,7 +9,7 @@ from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.reader import element_type
 from dlcompile.frontends.onnx.rows.contraction import centred, convolution, matmul_integer, per_channel
 from dlcompile.frontends.onnx.shapes import as_axis
-from dlcompile.graph import Tensor, is_integer
+from dlcompile.graph import Tensor, is_integer, make_constant
 
 
 def _along(values: Tensor, x: Tensor, node: OnnxNode) -> Tensor:
@@ -40,22 +40,53 @@ def saturated(x: Tensor, zero: Tensor | None, dtype: np.dtype) -> Tensor:
 
 @importer("QuantizeLinear", since=10)
 def quantize_linear(node: OnnxNode, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
-    if zero is not None:
-        dtype, zero = zero.dtype, _along(zero, x, node)
-    else:
+    if zero is None:
         dtype = element_type(node["output_dtype"], "output_dtype") if node.get("output_dtype", 0) else np.dtype(np.uint8)
-    return saturated(ops.div(ops.cast(x, scale.dtype), _along(scale, x, node)), zero, dtype)
+        zero = _zeros(scale, dtype)
+    values = ops.cast(x, scale.dtype)
+    if _is_plain(node, scale, zero):
+        return ops.quantize_linear(values, *_as_scalars(scale, zero), axis=_axis(node, x))
+    return saturated(ops.div(values, _along(scale, x, node)), _along(zero, x, node), zero.dtype)
 
 
 @importer("DequantizeLinear", since=10)
 def dequantize_linear(node: OnnxNode, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
-    values = ops.cast(centred(x, _along(zero, x, node)) if zero is not None else x, scale.dtype)
-    y = ops.mul(values, _along(scale, x, node))
+    zero = _zeros(scale, x.dtype) if zero is None else zero
+    if _is_plain(node, scale, zero):
+        y = ops.dequantize_linear(x, *_as_scalars(scale, zero), axis=_axis(node, x))
+    else:
+        y = ops.mul(ops.cast(centred(x, _along(zero, x, node)), scale.dtype), _along(scale, x, node))
     return ops.cast(y, element_type(node["output_dtype"], "output_dtype")) if node.get("output_dtype", 0) else y
+
+
+def _zeros(scale: Tensor, dtype: np.dtype) -> Tensor:
+    """The zero points where none are given."""
+    if scale.type.is_static:
+        return make_constant(np.zeros(scale.shape, dtype))
+    return ops.broadcast_to(make_constant(np.zeros((), dtype)), scale.shape)
+
+
+def _is_plain(node: OnnxNode, scale: Tensor, zero: Tensor) -> bool:
+    """One scale, or one for each index of an axis."""
+    return not node.get("block_size", 0) and scale.type.size == zero.type.size and scale.rank <= 1 and is_integer(zero.dtype)
+
+
+def _as_scalars(scale: Tensor, zero: Tensor) -> tuple[Tensor, Tensor]:
+    """Scalars where there is one of each; constants stay constants."""
+    if scale.shape not in ((), (1,)):
+        return scale, zero
+    return tuple(make_constant(t.value.reshape(())) if t.is_constant else ops.reshape(t, ()) for t in (scale, zero))
+
+
+def _axis(node: OnnxNode, x: Tensor) -> int:
+    """The axis of the scales; it has no meaning, and often no sense, where there is one scale only."""
+    axis = node.get("axis", 1)
+    return axis % x.rank if x.rank and -x.rank <= axis < x.rank else 0
 
 
 def _requantized(node: OnnxNode, sums: Tensor, x_scale: Tensor, w_scale: Tensor, y_scale: Tensor, y_zero: Tensor) -> Tensor:
     """int32 sums of products in the units of the result."""
+    x_scale, w_scale, y_scale = (ops.cast(t, np.float32) for t in (x_scale, w_scale, y_scale))
     factor = ops.div(ops.mul(x_scale, w_scale), y_scale)
     return saturated(ops.mul(ops.cast(sums, np.float32), factor), y_zero, y_zero.dtype)
 
