@@ -12,13 +12,13 @@ void map_0(dlc_team *team, const float *restrict p0, float *restrict p1)
 
 void convolution_1(dlc_team *team, const float *restrict p0, const float *restrict p1, const float *restrict p2, float *restrict p3)
 {
-    const dlc_range p_part = dlc_split(team, 84);
-    for (int64_t p = p_part.begin; p < p_part.end; ++p) {
+    const dlc_range part = dlc_split(team, 84);
+    for (int64_t p = part.begin; p < part.end; ++p) {
         const int64_t m0 = p / 6;
         const int64_t rb = (p / 2) % 3;
         const int64_t nb = p % 2;
         float tile[96] DLC_ALIGNED;
-        dlc_tile_contract(6, 16, dlc_min(14 - rb * 6, 6), p0 + m0 * 512 + rb * 192, 32, 1, 0, 3, 512, 96, 1, p1 + nb * 4608, tile);
+        dlc_tile_contract(6, 16, dlc_min(14 - rb * 6, 6), p0 + m0 * 512 + rb * 192, 32, 1, 0, 3, 512, 96, 1, p1 + nb * 4608, 0, tile);
         for (int64_t i = 0; i < dlc_min(14 - rb * 6, 6); ++i) {
             const int64_t m = i + rb * 6;
             #pragma omp simd

@@ -1,7 +1,7 @@
 void row_0(dlc_team *team, const float *restrict p0, float *restrict p1, const int64_t n0)
 {
-    const dlc_range i0_part = dlc_split(team, n0);
-    for (int64_t i0 = i0_part.begin; i0 < i0_part.end; ++i0) {
+    const dlc_range part = dlc_split(team, n0);
+    for (int64_t i0 = part.begin; i0 < part.end; ++i0) {
         float *restrict const row7 = (float *)team->scratch;
         float a3 = -INFINITY;
         #pragma omp simd reduction(dlc_max_f32:a3)
