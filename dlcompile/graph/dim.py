@@ -174,7 +174,7 @@ def parse_dim(text: str) -> DimLike:
 
     def walk(node: ast.expr) -> DimLike:
         match node:
-            case ast.Constant(value=int(value)):
+            case ast.Constant(value=int(value)) if not isinstance(value, bool):
                 return value
             case ast.Name(id=name):
                 return symbol(name)
@@ -258,7 +258,7 @@ def at_least(a: DimLike, b: DimLike) -> bool:
     """True when a >= b for all values of the symbols can be seen from the terms; False says only that it cannot."""
     if isinstance(a, int) and isinstance(b, int):
         return a >= b
-    return _lowest(a - b) is not None
+    return _is_nonnegative(_lowest(a - b))
 
 
 def definitely_equal(a: DimLike, b: DimLike) -> bool:
@@ -363,21 +363,27 @@ def _within(rest: DimLike, b: DimLike) -> bool:
 
 
 def _lowest(dim: DimLike) -> int | None:
-    """A constant >= 0 that `dim` never falls below, or None when none can be seen.
+    """A constant that `dim` never falls below, or None when none can be seen.
 
-    Bounded atoms of terms with a negative coefficient are replaced by their largest value, those of positive terms by zero; what is
-    left over must have no negative coefficient.
+    Bounded atoms of terms with a negative coefficient are replaced by their largest value, terms with a positive one by their smallest;
+    what is left over must have no negative coefficient.
     """
     for _ in range(4):  # bounds may themselves be expressions in bounded symbols
         if isinstance(dim, int):
-            return dim if dim >= 0 else None
-        if all(c >= 0 for c in dim.terms.values()):
-            return dim.terms.get((), 0)
+            return dim
+        if all(c >= 0 for monomial, c in dim.terms.items() if monomial):
+            total = 0
+            for monomial, coefficient in dim.terms.items():
+                least = _lowest_product(monomial)
+                if least is None:
+                    return None
+                total += coefficient * least
+            return total
         changed: DimLike = 0
         for monomial, coefficient in dim.terms.items():
             term: DimLike = coefficient
             for atom in monomial:
-                largest = _largest(atom) if coefficient < 0 else None
+                largest = _largest(atom) if coefficient < 0 and (len(monomial) == 1 or _all_nonnegative(monomial)) else None
                 term = term * (Dim({(atom,): 1}) if largest is None else largest)
             changed = changed + term
         if changed == dim:
@@ -386,11 +392,46 @@ def _lowest(dim: DimLike) -> int | None:
     return None
 
 
+def _lowest_product(monomial: Monomial) -> int | None:
+    """A constant that the product of atoms never falls below; of several, only one that is not negative is known."""
+    if len(monomial) == 1:
+        return _lowest_atom(monomial[0])
+    return (0 if monomial else 1) if _all_nonnegative(monomial) else None
+
+
+def _all_nonnegative(monomial: Monomial) -> bool:
+    return all(_is_nonnegative(_lowest_atom(atom)) for atom in monomial)
+
+
+def _is_nonnegative(lowest: int | None) -> bool:
+    return lowest is not None and lowest >= 0
+
+
+def _lowest_atom(atom: Atom) -> int | None:
+    """A constant that the atom never falls below. A divisor that is no negative number is taken as positive: by 0 nothing is divided."""
+    if isinstance(atom, Symbol):
+        return 0
+    left, right = _lowest(atom.left), _lowest(atom.right)
+    match atom.name:
+        case "mod" if _is_nonnegative(right):
+            return 0
+        case "mod" if isinstance(atom.right, int):
+            return atom.right + 1
+        case "floordiv" if left is not None and _is_nonnegative(right):
+            return left // atom.right if isinstance(atom.right, int) else min(left, 0)
+        case "max":
+            known = [bound for bound in (left, right) if bound is not None]
+            return max(known) if known else None
+        case "min" if left is not None and right is not None:
+            return min(left, right)
+    return None
+
+
 def _largest(atom: Atom) -> DimLike | None:
     match atom:
         case Symbol(bound=bound):
             return None if bound is None else bound - 1
-        case Operation("mod", _, right):
+        case Operation("mod", _, right) if _is_nonnegative(_lowest(right)):
             return right - 1
         case Operation("floordiv", Dim() as left, int(right)) if right > 0:
             top: DimLike = 0
@@ -398,7 +439,7 @@ def _largest(atom: Atom) -> DimLike | None:
                 term: DimLike = coefficient
                 for inner in monomial:
                     bound = _largest(inner)
-                    if coefficient < 0 or bound is None:
+                    if coefficient < 0 or bound is None or not _all_nonnegative(monomial):
                         return None
                     term = term * bound
                 top = top + term
