@@ -23,6 +23,18 @@ def neutral_operand(node: Node) -> Answer:
     return x if is_splat(c, NEUTRAL[node.op]) else None
 
 
+def unbounded_clamp(node: Node) -> Answer:
+    """maximum(x, -inf) → x;  minimum(x, inf) → x, and alike with the smallest and largest integer."""
+    x, c = node.inputs
+    if is_float(x.dtype):
+        bound = -np.inf if node.op == "maximum" else np.inf
+    elif is_integer(x.dtype):
+        bound = np.iinfo(x.dtype).min if node.op == "maximum" else np.iinfo(x.dtype).max
+    else:
+        return None
+    return x if is_splat(c, bound) else None
+
+
 def zero_times(node: Node) -> Answer:
     """x * 0 → 0, for integers (a float x may be NaN or infinite)."""
     x, c = node.inputs
@@ -228,6 +240,7 @@ ALGEBRA: Table = (
     ("select", select_known),
     (("maximum", "minimum", "and", "or"), same_operands),
     (("maximum", "minimum"), clamp_twice),
+    (("maximum", "minimum"), unbounded_clamp),
     (REDUCTIONS, reduce_unit_axes),
     (REDUCTIONS, reduce_of_reduce),
 )

@@ -2,9 +2,9 @@
 from __future__ import annotations
 
 from dlcompile import ops
-from dlcompile.graph import OPERATORS, Dim, Node, Tensor, is_integer, make_constant
+from dlcompile.graph import OPERATORS, Dim, Node, Tensor, apply, evaluate, is_integer, make_constant, symbols_of
 from dlcompile.operators.interpreter import evaluate_node
-from dlcompile.transforms.rewrite import ANY, Answer, Table
+from dlcompile.transforms.rewrite import ANY, ELEMENTWISE, Answer, Table, made_by
 
 SMALL = 1 << 18  # bytes that a folded constant may always have
 GROWTH = 8       # times the bytes of its operands that a larger one may have: widening eight-bit weights takes that
@@ -32,6 +32,23 @@ def fold_known(node: Node) -> Answer:
         values = ops.cast(ops.shape_vector(tuple(node.output.known.ravel())), node.output.dtype)
         return ops.reshape(values, node.output.shape)
     return None
+
+
+def fold_into_table(node: Node) -> Answer:
+    """f(gather(table, i), c) → gather(f(table, c), i) for a constant table with no more elements than are read of it: what
+    follows an embedding of few symbols is computed once for each symbol."""
+    lookups = [t.producer for t in node.inputs if not t.is_constant]
+    if not lookups or any(n is None or n.op != "gather" or not n.inputs[0].is_constant for n in lookups):
+        return None
+    table, indices = lookups[0].inputs
+    if any(n.attributes["axis"] != 0 or n.inputs[1] is not indices or n.inputs[0].rank != table.rank for n in lookups):
+        return None
+    constants = [t for t in node.inputs if t.is_constant]
+    read = evaluate(node.output.type.size, {s.name: 1 for s in symbols_of(node.output.type.size)})
+    if any(t.rank >= table.rank for t in constants) or table.value.size > read:
+        return None
+    operands = [t if t.is_constant else made_by(t, "gather").inputs[0] for t in node.inputs]
+    return ops.gather(apply(node.op, *operands, **node.attributes), indices, 0)
 
 
 def _is_affordable(node: Node) -> bool:
@@ -62,4 +79,5 @@ def _is_dims(tensor: Tensor) -> bool:
 FOLD: Table = (
     (ANY, fold_known),
     (ANY, fold_constants),
+    (ELEMENTWISE, fold_into_table),
 )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import Graph, Node, Tensor, apply, make_constant, provenance
+from dlcompile.graph import Graph, Node, Tensor, apply, is_float, is_integer, make_constant, provenance
 from dlcompile.transforms.rewrite import Answer, Table, made_by, uses
-from dlcompile.transforms.shapes import factor_reshape, is_identity, is_view, permute
+from dlcompile.transforms.shapes import all_finite, factor_reshape, is_identity, is_view, permute
 
 SIBLING_LIMIT = 4096  # columns: a merged product this wide gains nothing from more
 VIEWS = ("reshape", "transpose", "slice", "attention")  # readers that can work on a piece of a larger result as it lies
@@ -158,6 +158,40 @@ def transposed_before_flattening(node: Node) -> Answer:
     return ops.dot_general(ops.reshape(x, reshape.output.shape), make_constant(rows), **node.attributes)
 
 
+# -- one-hot rows ----------------------------------------------------------------------------------------------------------
+def one_hot_product(node: Node) -> Answer:
+    """dot(one_hot(i, n), w) → gather([w; 0], i), the row of zeros being that of indices which are not in [0, n).
+
+    For a finite constant w: 0 times infinity would not be 0.
+    """
+    if not is_linear(node) or not is_float(node.output.dtype) or not all_finite(node.inputs[1].value):
+        return None
+    indices = _one_hot_indices(node.inputs[0])
+    if indices is None:
+        return None
+    w = node.inputs[1].value
+    table = make_constant(np.concatenate([w, np.zeros((1, w.shape[1]), w.dtype)]))
+    if indices.dtype.kind == "i":  # what is too large is clamped to the last row anyway
+        last = np.asarray(len(w), indices.dtype)
+        indices = ops.select(ops.lt(indices, np.zeros((), indices.dtype)), last, indices)
+    return ops.gather(table, indices, 0)
+
+
+def _one_hot_indices(tensor: Tensor) -> Tensor | None:
+    """i where `tensor` is 1 at i along the last axis and 0 elsewhere: cast(i == [0, 1, …, n-1])."""
+    cast = made_by(tensor, "cast")
+    equal = made_by(cast.inputs[0], "eq") if cast else None
+    if not equal:
+        return None
+    x, line = equal.inputs
+    n = tensor.shape[-1]
+    if not line.is_constant or line.shape != (n,) or x.shape != (*tensor.shape[:-1], 1) or not is_integer(x.dtype):
+        return None
+    if not np.array_equal(line.value, np.arange(n)) or n > np.iinfo(x.dtype).max:
+        return None
+    return ops.reshape(x, x.shape[:-1])
+
+
 # -- siblings ---------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class _Sibling:
@@ -247,5 +281,6 @@ MATMUL: Table = (
     ("dot_general", unit_batch),
     ("dot_general", broadcast_right_operand),
     ("dot_general", transposed_before_flattening),
+    ("dot_general", one_hot_product),
     ("reshape", reshape_around),
 )

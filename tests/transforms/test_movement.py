@@ -140,6 +140,17 @@ def test_small_constants_are_not_blown_up():
     assert operators(rewrite(graph, FOLD, ALGEBRA, OPERANDS)) == ["sub"]
 
 
+@pytest.mark.parametrize("rows, expected", [(5, ["gather"]), (500, ["gather", "mul", "exp", "add", "mul"])])
+def test_what_follows_a_small_table_is_computed_once_a_row(rows, expected):
+    i = variable("i", (symbol("b"), 8), np.int32)
+    y = ops.mul(ops.gather(weights(rows, 3), i, 0), weights(3))
+    y = ops.mul(y, ops.add(ops.exp(y), np.float32(2)))
+    graph = graph_of(y, i)
+    after = rewrite(graph, FOLD)
+    assert operators(after) == expected
+    assert_same(graph, after, rtol=1e-6, b=2)
+
+
 def test_narrow_weights_are_widened():
     x = variable("x", (200, 300))
     narrow = np.ones((200, 300), np.int8)

@@ -4,6 +4,7 @@ import pytest
 
 from dlcompile import ops
 from dlcompile.graph import symbol
+from dlcompile.operators import evaluate
 from dlcompile.transforms import decompose, merge_siblings, rewrite
 from dlcompile.transforms.algebra import ALGEBRA, ROUNDING
 from dlcompile.transforms.fold import FOLD
@@ -153,6 +154,28 @@ def test_flattened_channels_last_reorders_the_weights():
     after = rewrite(graph, *SIMPLE, MATMUL)
     assert operators(after) == ["reshape", "dot_general"]
     assert_same(graph, after, **CLOSE)
+
+
+# -- one-hot rows -----------------------------------------------------------------------------------------------------------
+def one_hot(i, n):
+    return ops.cast(ops.eq(ops.reshape(i, (*i.shape, 1)), np.arange(n, dtype=i.dtype)), np.float32)
+
+
+@pytest.mark.parametrize("batch", [2, symbol("b")])
+def test_a_product_with_one_hot_rows_is_a_gather(batch):
+    i = variable("i", (batch, 8), np.int32)
+    graph = graph_of(dense(one_hot(i, 5), 5, 3), i)
+    after = rewrite(graph, *SIMPLE, MATMUL)
+    assert operators(after) == ["lt", "select", "gather"]
+    values = {"i": np.array([[0, 4, 5, -1, 2, 100, -100, 1], [1, 1, 2, 3, 4, 0, 7, -7]], np.int32)}
+    (expected,), (actual,) = evaluate(graph, values), evaluate(after, values)
+    np.testing.assert_array_equal(actual, expected)
+
+
+def test_a_product_with_one_hot_rows_and_infinite_weights_stays():
+    i = variable("i", (4,), np.int32)
+    graph = graph_of(ops.matmul(one_hot(i, 2), np.array([[1, np.inf], [2, 3]], np.float32)), i)
+    assert count(rewrite(graph, *SIMPLE, MATMUL))["dot_general"] == 1
 
 
 # -- siblings ---------------------------------------------------------------------------------------------------------------
