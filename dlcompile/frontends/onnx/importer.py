@@ -6,17 +6,19 @@ import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import onnx
+from numpy.typing import ArrayLike
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto
 
 import dlcompile.frontends.onnx.rows  # noqa: F401  (fills the table of importers)
 import dlcompile.operators  # noqa: F401  (fills the table of operators)
-from dlcompile.errors import Error, InvalidModelError, UnsupportedOperatorError
+from dlcompile.errors import ArgumentError, Error, InvalidModelError, UnsupportedOperatorError
 from dlcompile.frontends.onnx.captures import graphs_of, reads
 from dlcompile.frontends.onnx.node import Declined, OnnxNode, find_importer, find_schema, normal_domain
 from dlcompile.frontends.onnx.reader import Source, element_type, open_model, opset_version, read_tensor
 from dlcompile.frontends.onnx.shapes import SymbolTable, assumptions, fixed_symbols
-from dlcompile.graph import Dim, Graph, Shape, Tensor, make_constant, make_input, provenance
+from dlcompile.graph import Dim, DimLike, Graph, Shape, Tensor, make_constant, make_input, provenance, substitute
 from dlcompile.graph.graph import Constraint
 
 Functions = Mapping[tuple[str, str, str], FunctionProto]
@@ -68,13 +70,15 @@ class Scope:
 
 
 def import_onnx(source: str | os.PathLike | bytes | onnx.ModelProto, *, name: str | None = None,
-                dims: Mapping[str, int | str] | None = None) -> Graph:
+                dims: Mapping[str, int | str] | None = None, values: Mapping[str, ArrayLike] | None = None) -> Graph:
     """The graph of an ONNX model.
 
     source: the path of a file (external data is read from below its folder), the bytes of one, or a `ModelProto`.
     name: of the graph; by default the file's stem, or the name the model gives itself.
     dims: symbolic dimensions pinned to an integer, or renamed: `{"batch": 8, "N": "batch"}`. Symbols are named as the model's
     `dim_param`s, with whatever an identifier cannot hold made `_`; a dimension without a name becomes `<input>_d<axis>`.
+    values: inputs fixed to a value, `{"sample_rate": 16000}`: constants of the graph, no inputs of it. What depends on them alone, such
+    as which branch of an `If` is taken, is decided here.
 
     Opsets 7 to the newest that the onnx package knows are read as they are, older ones through its version converter. Raises
     `UnsupportedOperatorError` naming every operator that is not known, and `InvalidModelError` (`ShapeError`, `DTypeError`) naming
@@ -82,14 +86,14 @@ def import_onnx(source: str | os.PathLike | bytes | onnx.ModelProto, *, name: st
     """
     opened = open_model(source)
     try:
-        return _import(opened, name or opened.name, dims or {})
+        return _import(opened, name or opened.name, dims or {}, values or {})
     except Error as error:
         if str(error).startswith(f"{opened.label}: "):
             raise
         raise type(error)(f"{opened.label}: {error}") from error.__cause__
 
 
-def _import(source: Source, name: str, dims: Mapping[str, int | str]) -> Graph:
+def _import(source: Source, name: str, dims: Mapping[str, int | str], values: Mapping[str, ArrayLike]) -> Graph:
     proto = source.model.graph
     versions = _versions(source.model.opset_import, source.label)
     functions: Functions = {(normal_domain(f.domain), f.name, f.overload): f for f in source.model.functions}
@@ -101,10 +105,12 @@ def _import(source: Source, name: str, dims: Mapping[str, int | str]) -> Graph:
     _refuse_repeated("output", [o.name for o in proto.output])
     if not proto.output:
         raise InvalidModelError("the graph has no outputs")
+    _fix_inputs(scope, inputs, values)
+    inputs = [i for i in inputs if i.name not in values]
     symbols = SymbolTable(dims)
     declared = [symbols.declare(i) for i in inputs]
     symbols.finish()
-    fixed: dict[str, int] = {}
+    fixed: dict[str, DimLike] = {}
     while True:
         shapes = [symbols.resolve(shape, fixed) for shape in declared]
         with assumptions() as assumed:
@@ -117,7 +123,8 @@ def _import(source: Source, name: str, dims: Mapping[str, int | str]) -> Graph:
                     raise
         if found.keys() <= fixed.keys():
             return graph
-        fixed |= found  # the model can run with one value of these only, so they are no symbols; what else follows from that?
+        # the model can run with one value of these only, so they are no symbols of it; what else follows from that?
+        fixed = {key: substitute(value, found) for key, value in fixed.items()} | found
 
 
 def _walk(source: Source, name: str, scope: Scope, inputs: Sequence[onnx.ValueInfoProto], shapes: Sequence[Shape],
@@ -137,6 +144,21 @@ def _output(scope: Scope, name: str) -> Tensor:
         return scope.find(name)
     except InvalidModelError as error:
         raise InvalidModelError(f"output {name!r}: {error}") from None
+
+
+def _fix_inputs(scope: Scope, inputs: Sequence[onnx.ValueInfoProto], values: Mapping[str, ArrayLike]) -> None:
+    """Make constants of the inputs that are given a value. `ArgumentError` where there is no such input or the value does not fit it."""
+    declared = {i.name: i for i in inputs}
+    for name, value in values.items():
+        if name not in declared:
+            raise ArgumentError(f"values: the model has no input {name!r}; it has {', '.join(map(repr, declared)) or 'none'}")
+        dtype, array = _input_dtype(declared[name]), np.asarray(value)
+        shape = [d.dim_value if d.HasField("dim_value") else None for d in declared[name].type.tensor_type.shape.dim]
+        if len(shape) != array.ndim or any(d is not None and d != n for d, n in zip(shape, array.shape)):
+            raise ArgumentError(f"values: {name!r} has the shape {list(array.shape)}; expected {shape} (None: any)")
+        if not np.can_cast(array.dtype, dtype, "same_kind"):
+            raise ArgumentError(f"values: {name!r} is {array.dtype}; expected {dtype}")
+        scope.values[name] = make_constant(array.astype(dtype), name=name)
 
 
 def _input_dtype(value: onnx.ValueInfoProto):

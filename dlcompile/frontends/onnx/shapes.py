@@ -81,7 +81,7 @@ class SymbolTable:
                 raise ArgumentError(f"dims[{name!r}] is {value!r}; expected an integer >= 0, or the name of a symbol")
         self.values = {param: substitute(value, wanted) for param, value in self.values.items()}
 
-    def resolve(self, shape: list[int | str], fixed: Mapping[str, int]) -> Shape:
+    def resolve(self, shape: list[int | str], fixed: Mapping[str, DimLike]) -> Shape:
         """A declared shape with its symbols, those that are `fixed` replaced."""
         return tuple(d if isinstance(d, int) else substitute(self.values[d], fixed) for d in shape)
 
@@ -110,14 +110,28 @@ def assume_equal(a: DimLike, b: DimLike, what: str) -> DimLike:
     return unify(a, b, what)
 
 
-def fixed_symbols(constraints: Iterable[Constraint]) -> dict[str, int]:
-    """The symbols that constraints leave one value only: symbol = integer."""
-    fixed: dict[str, int] = {}
+def fixed_symbols(constraints: Iterable[Constraint]) -> dict[str, DimLike]:
+    """The symbols that constraints leave one value only, an integer or another symbol, and that value."""
+    fixed: dict[str, DimLike] = {}
     for left, right, _ in constraints:
-        dim, value = (left, right) if isinstance(left, Dim) else (right, left)
-        if isinstance(dim, Dim) and isinstance(value, int) and len(dim.symbols) == 1 and str(dim) == next(iter(dim.symbols)).name:
-            fixed[str(dim)] = value
+        left, right = substitute(left, fixed), substitute(right, fixed)
+        symbols = sorted((d for d in (left, right) if _is_symbol(d)), key=_preference)
+        if left == right or not symbols:
+            continue
+        name = str(symbols[-1])  # of two symbols the one whose name says less goes
+        value = right if symbols[-1] is left else left
+        if isinstance(value, int) or _is_symbol(value):
+            fixed = {key: substitute(other, {name: value}) for key, other in fixed.items()} | {name: value}
     return fixed
+
+
+def _is_symbol(dim: DimLike) -> bool:
+    return isinstance(dim, Dim) and len(dim.symbols) == 1 and str(dim) == next(iter(dim.symbols)).name
+
+
+def _preference(dim: Dim) -> tuple[bool, int, str]:
+    """Names a model gives come before those made of an input and an axis."""
+    return re.search(r"_d\d+$", str(dim)) is not None, len(str(dim)), str(dim)
 
 
 # -- axes and positions -----------------------------------------------------------------------------------------------------

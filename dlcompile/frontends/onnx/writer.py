@@ -8,7 +8,7 @@ import onnx
 from onnx import NodeProto, TensorProto, helper
 
 from dlcompile.errors import InvalidModelError, UnsupportedOperatorError
-from dlcompile.graph import OPERATORS, Dim, DimLike, Graph, Node, Symbol, Tensor
+from dlcompile.graph import OPERATORS, Dim, DimLike, Graph, Node, Symbol, Tensor, make_constant
 from dlcompile.graph.dim import Operation
 from dlcompile.graph.graph import topological_order
 
@@ -43,6 +43,8 @@ class Writer:
             self.initializers: dict[str, np.ndarray] = {}
             self.used: set[str] = set()
             self.constants: dict[tuple, str] = {}
+            self.biases = find_biases(graph)
+            self.absorbed: set[Node] = set()
         self.dims: dict[DimLike, str] = {}
         self.origin = ""
 
@@ -170,6 +172,11 @@ class Writer:
     def write(self, graph: Graph) -> None:
         """Write the nodes of a graph whose inputs have names already."""
         for node in graph.nodes:
+            self.ensure(node)
+
+    def ensure(self, node: Node) -> None:
+        """Write a node whose operands are written, unless it is there already."""
+        if not all(tensor in self.names for tensor in node.outputs):
             self.origin = node.origin[0] if node.origin else node.op
             self.write_node(node)
 
@@ -182,6 +189,20 @@ class Writer:
             self.names[tensor] = name
 
 
+    def bias(self, node: Node) -> list[str]:
+        """The name of the bias vector that is added to a convolution and nothing else, to be an operand of it; that addition is the
+        convolution then. An empty list where there is none."""
+        found = self.root.biases.get(node)
+        if found is None or self.outer is not None:
+            return []
+        addition, vector = found
+        origin = self.origin
+        for inner in topological_order([vector]):
+            self.ensure(inner)
+        self.origin = origin
+        self.root.absorbed.add(addition)
+        return [self.find(vector)]
+
     def decomposed(self, node: Node) -> str | tuple[str, ...]:
         """A composite written as what it is made of, for a form of it that ONNX's operator does not have."""
         made = OPERATORS[node.op].decompose(node.attributes, *node.inputs)
@@ -192,6 +213,27 @@ class Writer:
                 self.write_node(inner)
         names = tuple(self.find(t) for t in outputs)
         return names if isinstance(made, tuple) else names[0]
+
+
+def find_biases(graph: Graph) -> dict[Node, tuple[Node, Tensor]]:
+    """Convolutions whose only use is the addition of a value for each channel: that addition, and the vector."""
+    users, found = graph.users(), {}
+    for node in graph.nodes:
+        if node.op not in ("conv_general", "conv_transpose") or node.output in graph.outputs or len(users.get(node.output, ())) != 1:
+            continue
+        (addition,) = users[node.output]
+        if addition.op != "add" or addition.output.shape != node.output.shape:
+            continue
+        other = addition.inputs[1 - addition.inputs.index(node.output)]
+        axis = node.output.rank - 1 if node.attributes["layout"] == "channels_last" else 1
+        wide = (1,) * (node.output.rank - other.rank) + other.shape
+        if any(d != 1 for a, d in enumerate(wide) if a != axis) or wide[axis] != node.output.shape[axis]:
+            continue
+        if other.is_constant:
+            found[node] = addition, make_constant(other.value.reshape(-1), name=other.name)
+        elif other.op == "reshape" and other.producer.inputs[0].rank == 1:
+            found[node] = addition, other.producer.inputs[0]
+    return found
 
 
 def onnx_type(dtype) -> int:

@@ -113,7 +113,7 @@ def conv_transpose(writer: Writer, node: Node, x: str, w: str) -> str:
     if last:
         x = writer.transpose(x, [0, rank - 1, *range(1, rank - 1)])
         w = writer.transpose(w, [rank - 1, rank - 2, *range(rank - 2)])
-    y = writer.emit("ConvTranspose", [x, w], strides=list(a["strides"]), dilations=list(a["dilations"]), group=a["groups"],
+    y = writer.emit("ConvTranspose", [x, w, *writer.bias(node)], strides=list(a["strides"]), dilations=list(a["dilations"]), group=a["groups"],
                     pads=[*(low for low, _ in a["padding"]), *(high for _, high in a["padding"])],
                     output_padding=list(a["output_padding"]) if any(a["output_padding"]) else None)
     return writer.transpose(y, [0, *range(2, rank), 1]) if last else y

@@ -10,6 +10,9 @@ from dlcompile.frontends.onnx.writer import Writer, exporter
 from dlcompile.graph import Node, is_float
 
 
+NARROW = (np.dtype(np.float32), np.dtype(np.float16))  # what runtimes convolve
+
+
 @exporter("dot_general")
 def dot_general(writer: Writer, node: Node, a: str, b: str) -> str:
     """A MatMul of the operands with their axes in its order; an Einsum where several axes are contracted, or batches go along with vectors."""
@@ -45,8 +48,8 @@ def conv_general(writer: Writer, node: Node, x: str, w: str) -> str:
         kernel = [kernel[axis] for axis in order]
         w = writer.constant(weights.value.transpose(order)) if weights.is_constant else writer.transpose(w, order)
     dtype = data.dtype
-    narrow = dtype == np.float32 or dtype == np.float16
-    if not narrow:  # runtimes convolve float32 and float16; sums of small integers are exact in it
+    narrow = dtype in NARROW
+    if not narrow:  # in float32, where sums of small integers are exact
         x, w = writer.cast(x, np.float32), writer.cast(w, np.float32)
     if any(d != 1 for d in a["lhs_dilation"]):
         y = _transposed(writer, node, x, w, shape, kernel)
@@ -62,7 +65,8 @@ def _convolution(writer: Writer, node: Node, x: str, w: str, shape, padding) -> 
     if any(not isinstance(side, int) or side < 0 for pair in padding for side in pair):
         x = _padded(writer, x, shape, padding, node)
         padding = ((0, 0),) * n
-    return writer.emit("Conv", [x, w], strides=list(a["strides"]), dilations=list(a["rhs_dilation"]), group=a["groups"],
+    bias = writer.bias(node) if node.inputs[0].dtype in NARROW else []
+    return writer.emit("Conv", [x, w, *bias], strides=list(a["strides"]), dilations=list(a["rhs_dilation"]), group=a["groups"],
                        pads=[low for low, _ in padding] + [high for _, high in padding])
 
 
@@ -106,7 +110,8 @@ def _transposed(writer: Writer, node: Node, x: str, w: str, shape, kernel) -> st
         w = writer.reshape(w, (groups, out // groups, per_group, *kernel[2:]))
         w = writer.transpose(w, [0, 2, 1, *range(3, len(kernel) + 1)])
         w = writer.reshape(w, (groups * per_group, out // groups, *kernel[2:]))
-    return writer.emit("ConvTranspose", [x, w], strides=list(spread), dilations=list(dilations), group=groups,
+    bias = writer.bias(node) if node.inputs[0].dtype in NARROW else []
+    return writer.emit("ConvTranspose", [x, w, *bias], strides=list(spread), dilations=list(dilations), group=groups,
                        pads=[low for low, _ in pads] + [high for _, high in pads], output_padding=extras if any(extras) else None)
 
 

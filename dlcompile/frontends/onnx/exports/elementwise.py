@@ -10,7 +10,7 @@ SAME = {
     "neg": "Neg", "abs": "Abs", "sign": "Sign", "floor": "Floor", "ceil": "Ceil", "round": "Round", "sqrt": "Sqrt", "exp": "Exp",
     "log": "Log", "sin": "Sin", "cos": "Cos", "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan", "sinh": "Sinh",
     "cosh": "Cosh", "tanh": "Tanh", "asinh": "Asinh", "acosh": "Acosh", "atanh": "Atanh", "erf": "Erf", "logistic": "Sigmoid",
-    "is_nan": "IsNaN", "is_inf": "IsInf", "add": "Add", "sub": "Sub", "mul": "Mul", "div": "Div", "pow": "Pow", "maximum": "Max",
+    "is_nan": "IsNaN", "is_inf": "IsInf", "sub": "Sub", "mul": "Mul", "div": "Div", "pow": "Pow", "maximum": "Max",
     "minimum": "Min", "eq": "Equal", "lt": "Less", "le": "LessOrEqual", "gt": "Greater", "ge": "GreaterOrEqual", "select": "Where",
 }
 
@@ -30,6 +30,13 @@ def _logical(op_type: str):
 
 for _name, _op_type in (("and", "And"), ("or", "Or"), ("xor", "Xor"), ("not", "Not")):
     exporter(_name)(_logical(_op_type))
+
+
+@exporter("add")
+def add(writer: Writer, node: Node, a: str, b: str) -> str:
+    if node in writer.root.absorbed:  # the bias of a convolution, which has it as an operand
+        return next(name for name, tensor in zip((a, b), node.inputs) if tensor.op in ("conv_general", "conv_transpose"))
+    return writer.emit("Add", [a, b])
 
 
 @exporter("ne")

@@ -8,7 +8,7 @@ from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.rows.elementwise import scalar
 from dlcompile.frontends.onnx.windows import Window
-from dlcompile.graph import DimLike, Tensor, dim_max, floordiv
+from dlcompile.graph import DimLike, Tensor, dim_max, floordiv, make_constant
 
 
 @importer("MatMul")
@@ -87,7 +87,8 @@ def _kernel(node: OnnxNode, w: Tensor) -> tuple[DimLike, ...]:
 
 def per_channel(values: Tensor, rank: int) -> Tensor:
     """A vector along axis 1 of a tensor of that rank."""
-    return ops.reshape(values, (*values.shape, *(1,) * (rank - 2)))
+    shape = (*values.shape, *(1,) * (rank - 2))
+    return make_constant(values.value.reshape(shape), name=values.name) if values.is_constant else ops.reshape(values, shape)
 
 
 @importer("ConvInteger", since=10)

@@ -26,7 +26,7 @@ def if_(node: OnnxNode, condition: Tensor) -> list[Tensor]:
     for a, b in zip(branches[0].outputs, branches[1].outputs, strict=True):
         if a.dtype != b.dtype or a.rank != b.rank:
             raise UnsupportedOperatorError(f"the branches give {a.type} and {b.type}, and which is taken depends on the model's inputs; "
-                                           "dims= may pin the dimension it depends on")
+                                           "dims= and values= pin what it depends on")
     return list(ops.cond(ops.reshape(condition, ()), *branches, *outer))
 
 
