@@ -1,0 +1,231 @@
+"""Every kernel form against the interpreter, on every target this machine can run: shapes around tile edges, static and symbolic."""
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from tests.kernels.build import RUNNABLE, Case, check
+
+import dlcompile.operators  # noqa: F401  (fills the table of operators)
+from dlcompile import ops
+from dlcompile.graph import Tensor, apply, make_input, symbol
+from dlcompile.operators.elementwise import FLOAT, INTEGER, ROWS
+
+RNG = np.random.default_rng(7)
+COUNTER = itertools.count()
+
+
+def tensor(*shape, dtype=np.float32, symbolic: bool = False, values: np.ndarray | None = None) -> tuple[Tensor, np.ndarray]:
+    """An input and an array for it; with `symbolic` every axis is a symbol of its own."""
+    array = values if values is not None else (
+        RNG.standard_normal(shape) if np.dtype(dtype).kind == "f" else RNG.integers(0, 5, shape)).astype(dtype)
+    number = next(COUNTER)
+    dims = tuple(symbol(f"n{number}_{a}") for a in range(array.ndim)) if symbolic else array.shape
+    return make_input(f"x{number}", array.dtype, dims), array
+
+
+def single(name: str, make, *inputs, tolerance: float = 1e-5) -> Case:
+    outputs = make(*(t for t, _ in inputs))
+    return Case(name, inputs, outputs if isinstance(outputs, (tuple, list)) else [outputs], tolerance)
+
+
+EDGES = np.array([0.0, -0.0, 1.0, -1.0, 0.5, -2.5, 1.5, 3.7, -88.0, 88.0, 1e-30, np.inf, -np.inf, np.nan, 1e6, -7.25, 2.0], np.float32)
+DOMAIN = {"asin": 1.0, "acos": 1.0, "atanh": 1.0, "tan": 1.2, "sin": 100.0, "cos": 100.0}
+"""operators tested within a bound where the definition itself is fickle elsewhere"""
+
+
+def elementwise_cases() -> list[Case]:
+    cases = []
+    for name, (arity, accepts, *_) in ROWS.items():
+        if accepts == INTEGER:
+            a, b = tensor(values=np.array([0, 1, -5, 7, 2**31 - 1, -2**31], np.int32)), tensor(values=np.array([0, 1, 3, 31, 32, 40], np.int32))
+            cases.append(single(name, lambda x, y, n=name: apply(n, x, y), a, b))
+            continue
+        values = EDGES if name not in DOMAIN else np.linspace(-DOMAIN[name], DOMAIN[name], 41, dtype=np.float32)
+        if accepts == "bool or integer":
+            values = np.array([0, 1, 1, 0], np.bool_)
+        if arity == 1:
+            for pair in (tensor(values=values), tensor(values=values, symbolic=True)):
+                cases.append(single(name, lambda x, n=name: apply(n, x), pair, tolerance=2e-6))
+            if accepts == FLOAT and name not in ("floor", "ceil", "round"):
+                wide = values.astype(np.float64)
+                cases.append(single(f"{name} f64", lambda x, n=name: apply(n, x), tensor(values=wide), tolerance=1e-12))
+        else:
+            grid = np.meshgrid(values[:9] if name == "pow" else values, values[:9] if name == "pow" else values)
+            cases.append(single(name, lambda x, y, n=name: apply(n, x, y), *(tensor(values=np.ascontiguousarray(g)) for g in grid),
+                                tolerance=2e-6))
+    for name in ("add", "sub", "mul", "div", "rem", "maximum", "minimum"):
+        for dtype in (np.int64, np.int32, np.int8, np.uint8):
+            bounds = np.iinfo(dtype)
+            values = np.array([bounds.min, bounds.max, 0, 1, 3, bounds.max - 1], dtype)
+            a, b = np.meshgrid(values, values)
+            cases.append(single(f"{name} {np.dtype(dtype)}", lambda x, y, n=name: apply(n, x, y), tensor(values=np.ascontiguousarray(a)),
+                                tensor(values=np.ascontiguousarray(b))))
+    return cases
+
+
+def cast_cases() -> list[Case]:
+    sources = {np.float32: np.array([0, -1.5, 2.9, 300, -129, 1e10, np.nan, np.inf], np.float32), np.int64: np.array([0, -1, 300, 2**40], np.int64),
+               np.bool_: np.array([True, False]), np.float16: np.array([0, 1.5, -2.7], np.float16), np.uint8: np.array([0, 255, 7], np.uint8)}
+    targets = (np.float32, np.float64, np.float16, np.int64, np.int32, np.int8, np.uint8, np.bool_)
+    return [single(f"cast to {np.dtype(to)}", lambda x, to=to: ops.cast(x, to), tensor(values=values)) for values in sources.values()
+            for to in targets if np.dtype(to) != values.dtype]
+
+
+def movement_cases() -> list[Case]:
+    cases = []
+    for symbolic in (False, True):
+        def x(*shape, dtype=np.float32, symbolic=symbolic):
+            return tensor(*shape, dtype=dtype, symbolic=symbolic)
+        cases += [
+            single("transpose", lambda t: ops.transpose(t, (2, 0, 1)), x(5, 17, 33)),
+            single("transpose, mul", lambda t: ops.mul(ops.transpose(t, (0, 2, 1)), 2.0), x(3, 50, 40)),
+            single("reverse", lambda t: ops.reverse(t, (0, 2)), x(2, 3, 7)),
+            single("broadcast", lambda t: ops.broadcast_to(ops.reshape(t, (t.shape[0], 1)), (t.shape[0], 9)), x(6)),
+            single("pad", lambda t: ops.pad(t, 1.5, (1, 0, 2), (0, 3, 1)), x(2, 3, 4)),
+            single("pad of a sum", lambda t: ops.pad(ops.add(t, 1.0), 0.0, (1, 2), (2, 1)), x(5, 6)),
+            single("concatenate", lambda a, b: ops.concatenate([ops.mul(a, 2.0), b, a], 1), tensor(3, 4), tensor(3, 5)),
+            single("gather", lambda t, i: ops.gather(t, i, 0), x(7, 5), tensor(values=np.array([[0, 6, 3], [2, 2, 1]]))),
+            single("gather, inner axis", lambda t, i: ops.gather(t, i, 1), x(7, 5), tensor(values=np.array([4, 0, 0]))),
+            single("take_along_axis", lambda t, i: ops.take_along_axis(t, i, 1), x(2, 5), tensor(values=np.array([[4, 0, 1], [0, 0, 2]]))),
+            single("gather_nd", lambda t, i: ops.gather_nd(t, i), x(3, 4, 5), tensor(values=np.array([[0, 1], [2, 3]]))),
+            single("merged axes", lambda t: ops.mul(ops.reshape(ops.transpose(t, (1, 0, 2)), (t.shape[1], -1)), 3.0), x(4, 6, 8)),
+        ]
+    cases += [
+        single("slice", lambda t: ops.slice(t, (1, 0), (9, 11), (2, 3)), tensor(10, 12)),
+        single("empty", lambda t: ops.mul(t, 2.0), tensor(0, 5)),
+        single("scalar", lambda t: ops.exp(t), tensor(values=np.array(0.5, np.float32))),
+        single("split heads", lambda t: ops.add(ops.transpose(ops.reshape(t, (2, 7, 4, 8)), (0, 2, 1, 3)), 1.0), tensor(2, 7, 32)),
+        single("iota", lambda t: ops.add(ops.cast(ops.iota(np.int64, t.shape, 1), np.float32), t), tensor(3, 5)),
+    ]
+    return cases
+
+
+def row_cases() -> list[Case]:
+    cases = []
+    for symbolic in (False, True):
+        for shape in ((1, 1), (3, 17), (2, 3, 100), (5, 64)):
+            x = lambda: tensor(*shape, symbolic=symbolic)  # noqa: E731
+            cases += [single(f"softmax {shape}", lambda t: dlcompile_softmax(t), x()),
+                      single(f"layer normalization {shape}", lambda t: normalized(t), x()),
+                      single(f"sum {shape}", lambda t: ops.reduce_sum(t, (0,)), x()),
+                      single(f"mean of squares {shape}", lambda t: ops.sqrt(ops.reduce_mean(ops.mul(t, t), (t.rank - 1,), True)), x())]
+    for axes, shape in (((1, 2), (2, 5, 7, 40)), ((1, 2), (1, 7, 7, 200)), ((0,), (9, 300)), ((2, 3), (2, 3, 4, 5)), ((0, 2), (3, 4, 5))):
+        for name in ("sum", "max", "min", "prod"):
+            cases.append(single(f"{name} over {axes} of {shape}", lambda t, n=name, a=axes: apply(f"reduce_{n}", t, axes=a, keepdims=False),
+                                tensor(*shape), tolerance=1e-4))
+    cases += [
+        single("max with NaN", lambda t: ops.reduce_max(t, (1,)), tensor(values=np.array([[1, np.nan, 2], [3, 2, 1]], np.float32))),
+        single("softmax with -inf", dlcompile_softmax, tensor(values=np.array([[0, -np.inf, 1], [-np.inf] * 3], np.float32))),
+        single("instance normalization, channels last", lambda t: ops.mul(ops.sub(t, ops.reduce_mean(t, (1, 2), True)), 2.0), tensor(2, 6, 5, 24)),
+        single("argmax", lambda t: ops.argmax(t, 1), tensor(values=np.array([[1, 3, 3], [2, 2, 2], [0, np.nan, 9]], np.float32))),
+        single("argmin, last", lambda t: ops.argmin(t, 1, True, True), tensor(values=np.array([[1, 3, 1], [2, 2, 2]], np.float32))),
+        single("cumsum", lambda t: ops.cumsum(t, 1), tensor(3, 6)),
+        single("cumsum, exclusive and reversed", lambda t: ops.cumsum(t, 0, True, True), tensor(4, 3)),
+        single("integer sum", lambda t: ops.reduce_sum(t, (1,)), tensor(4, 50, dtype=np.int32)),
+        single("all and any", lambda t: (ops.reduce_and(ops.gt(t, 0.0), (1,)), ops.reduce_or(ops.gt(t, 2.0), (1,))), tensor(6, 9)),
+    ]
+    return cases
+
+
+def dlcompile_softmax(t: Tensor) -> Tensor:
+    shifted = ops.exp(ops.sub(t, ops.reduce_max(t, (t.rank - 1,), True)))
+    return ops.div(shifted, ops.reduce_sum(shifted, (t.rank - 1,), True))
+
+
+def normalized(t: Tensor) -> Tensor:
+    centered = ops.sub(t, ops.reduce_mean(t, (t.rank - 1,), True))
+    variance = ops.reduce_mean(ops.mul(centered, centered), (t.rank - 1,), True)
+    return ops.mul(centered, ops.rsqrt(ops.add(variance, 1e-5)))
+
+
+def product_cases() -> list[Case]:
+    cases = []
+    for m, k, n in ((1, 1, 1), (1, 784, 10), (7, 5, 33), (13, 31, 17), (29, 64, 48), (97, 3, 129), (2, 200, 600)):
+        w, b = RNG.standard_normal((k, n)).astype(np.float32), RNG.standard_normal(n).astype(np.float32)
+        for symbolic in (False, True):
+            rows = symbol(f"rows{next(COUNTER)}") if symbolic else m
+            x = (make_input("x", np.float32, (rows, k)), RNG.standard_normal((m, k)).astype(np.float32))
+            cases.append(single(f"dense {m}x{k}x{n}", lambda t, w=w, b=b: ops.maximum(ops.add(ops.matmul(t, w), b), 0.0), x))
+    cases += [
+        single("batched", lambda a, b: ops.matmul(a, b), tensor(2, 3, 17, 20), tensor(2, 3, 20, 35)),
+        single("a times b transposed", lambda a, b: ops.dot_general(a, b, contracting=((2,), (2,)), batch=((0,), (0,))), tensor(3, 9, 16), tensor(3, 21, 16)),
+        single("a transposed times b", lambda a, b: ops.dot_general(a, b, contracting=((0,), (0,))), tensor(19, 23), tensor(19, 40)),
+        single("heads", heads, tensor(2, 11, 24), tensor(2, 11, 24)),
+        single("symbolic batched", lambda a, b: ops.dot_general(a, ops.reshape(b, (a.shape[0], a.shape[2], b.shape[2])), contracting=((2,), (1,)),
+                                                                batch=((0,), (0,))), tensor(3, 5, 8, symbolic=True), tensor(3, 8, 37, symbolic=True)),
+        single("residual", lambda a, r: ops.add(ops.reshape(ops.matmul(a, np.ones((6, 8), np.float32)), r.shape), r), tensor(10, 6), tensor(2, 5, 8)),
+        single("double", lambda a, b: ops.matmul(a, b), tensor(4, 6, dtype=np.float64), tensor(6, 5, dtype=np.float64), tolerance=1e-12),
+        single("integers", lambda a, b: ops.matmul(a, b), tensor(4, 6, dtype=np.int32), tensor(6, 5, dtype=np.int32)),
+        single("half", lambda a, b: ops.matmul(a, b), tensor(4, 6, dtype=np.float16), tensor(6, 5, dtype=np.float16), tolerance=2e-3),
+    ]
+    return cases
+
+
+def heads(q: Tensor, k: Tensor) -> Tensor:
+    split = [ops.transpose(ops.reshape(t, (2, 11, 3, 8)), (0, 2, 1, 3)) for t in (q, k)]
+    scores = ops.dot_general(*split, contracting=((3,), (3,)), batch=((0, 1), (0, 1)))
+    return ops.reshape(ops.transpose(scores, (0, 2, 1, 3)), (2, 11, 33))
+
+
+def convolution_cases() -> list[Case]:
+    cases = []
+    shapes = [  # batch, height, width, channels, out, kernel, padding, stride, groups, dilation
+        (1, 14, 14, 16, 32, 3, 1, 1, 1, 1), (2, 13, 17, 5, 35, 3, 1, 2, 1, 1), (1, 23, 23, 3, 16, 7, 3, 2, 1, 1), (1, 9, 9, 24, 24, 3, 1, 1, 24, 1),
+        (1, 9, 11, 70, 70, 5, 2, 2, 70, 1), (1, 8, 8, 16, 32, 3, 1, 1, 4, 1), (1, 12, 12, 8, 8, 3, 2, 1, 1, 2), (3, 7, 7, 40, 21, 1, 0, 1, 1, 1),
+        (1, 15, 15, 9, 33, 1, 0, 2, 1, 1), (1, 1, 1, 8, 8, 3, 1, 1, 1, 1), (1, 10, 10, 1, 4, 3, 0, 1, 1, 1), (1, 6, 6, 12, 24, 3, 1, 1, 12, 1)]
+    for n, h, w, c, o, k, p, s, g, d in shapes:
+        kernel = RNG.standard_normal((k, k, c // g, o)).astype(np.float32)
+        for layout in ("channels_last", "channels_first"):
+            def conv(t, kernel=kernel, p=p, s=s, g=g, d=d, layout=layout):
+                weights = kernel if layout == "channels_last" else np.ascontiguousarray(kernel.transpose(3, 2, 0, 1))
+                return ops.maximum(ops.conv_general(t, weights, strides=(s, s), padding=((p, p), (p, p)), rhs_dilation=(d, d), groups=g, layout=layout), 0.0)
+            shape = (n, h, w, c) if layout == "channels_last" else (n, c, h, w)
+            cases.append(single(f"conv {shape} {o} {k} {p} {s} {g} {d} {layout}", conv, tensor(*shape)))
+    number = next(COUNTER)
+    image = make_input("image", np.float32, (symbol(f"b{number}"), symbol(f"h{number}"), symbol(f"w{number}"), 8))
+    kernel = RNG.standard_normal((3, 3, 8, 16)).astype(np.float32)
+    pair = (image, RNG.standard_normal((2, 11, 13, 8)).astype(np.float32))
+    cases.append(single("conv, symbolic", lambda t: ops.conv_general(t, kernel, strides=(2, 2), padding=((1, 1), (1, 1)), layout="channels_last"), pair))
+    cases.append(single("conv of a concatenation, padded in place", concatenated, tensor(1, 8, 8, 8)))
+    cases.append(single("1-d", lambda t: ops.conv_general(t, np.ones((3, 4, 5), np.float32), padding=((1, 1),), layout="channels_last"), tensor(2, 10, 4)))
+    cases.append(single("3-d", lambda t: ops.conv_general(t, np.ones((2, 2, 2, 3, 4), np.float32), layout="channels_last"), tensor(1, 4, 5, 6, 3)))
+    cases.append(single("spread input", lambda t: ops.conv_general(t, np.ones((3, 3, 2, 4), np.float32), lhs_dilation=(2, 2), padding=((1, 1), (2, 1)),
+                                                                   layout="channels_last"), tensor(1, 5, 6, 2)))
+    cases.append(single("weights are no constant", lambda t, w: ops.conv_general(t, w, layout="channels_last"), tensor(1, 6, 6, 4), tensor(3, 3, 4, 20)))
+    return cases
+
+
+def concatenated(t: Tensor) -> Tensor:
+    kernel = np.linspace(-1, 1, 3 * 3 * 8 * 8, dtype=np.float32).reshape(3, 3, 8, 8)
+    def conv(x, k):
+        return ops.conv_general(x, k, padding=((1, 1), (1, 1)), layout="channels_last")
+    a = ops.maximum(conv(t, kernel), 0.0)
+    b = ops.maximum(conv(a, kernel), 0.0)
+    joined = ops.concatenate([a, b], 3)
+    return ops.add(conv(joined, np.concatenate([kernel, -kernel], 2)), a)
+
+
+def window_cases() -> list[Case]:
+    cases = []
+    for kind in ("max", "min", "sum"):
+        for shape, window, strides, padding in (
+                ((1, 9, 9, 16), (1, 3, 3, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (1, 1), (0, 0))),
+                ((2, 3, 8, 8), (1, 1, 2, 2), (1, 1, 2, 2), ((0, 0),) * 4),
+                ((1, 12, 12, 200), (1, 2, 2, 1), (1, 2, 2, 1), ((0, 0),) * 4),
+                ((1, 5, 40), (1, 2, 3), (1, 1, 1), ((0, 0), (0, 1), (1, 1)))):
+            cases.append(single(f"{kind} {shape} {window}", lambda t, k=kind, w=window, s=strides, p=padding: ops.reduce_window(t, k, w, s, p),
+                                tensor(*shape)))
+    cases.append(single("average, then scaled", lambda t: ops.mul(ops.reduce_window(t, "sum", (1, 2, 2, 1), (1, 2, 2, 1)), 0.25), tensor(1, 8, 8, 12)))
+    return cases
+
+
+CASES = {"elementwise": elementwise_cases, "cast": cast_cases, "movement": movement_cases, "row": row_cases, "product": product_cases,
+         "convolution": convolution_cases, "window": window_cases}
+
+
+@pytest.mark.parametrize("target", RUNNABLE, ids=lambda t: t.name)
+@pytest.mark.parametrize("form", CASES)
+def test_form(form: str, target, tmp_path) -> None:
+    check(CASES[form](), target, tmp_path)
