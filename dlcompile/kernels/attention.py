@@ -106,7 +106,6 @@ def lower_attention(group: Group, context: Context) -> Lowered:
 
 
 def scratch_bytes(k: Tensor, q: Tensor, v: Tensor) -> DimLike:
-    """What `dlc_attention_scratch` says, as an expression."""
-    keys = dim_min(k.shape[-2], KEY_BLOCK)
-    padded = ceildiv(keys, 64) * 64
-    return 4 * (padded * q.shape[-1] + 16 * padded + 32 * v.shape[-1] + 256)
+    """What `dlc_attention_scratch` in csrc/dlc_attention.h says, as an expression: packed keys and values, scores of a tile's rows."""
+    padded = ceildiv(dim_min(k.shape[-2], KEY_BLOCK), 64) * 64
+    return 4 * (padded * (q.shape[-1] + ceildiv(v.shape[-1], 32) * 32 + 12) + 2 * QUERY_BLOCK)
