@@ -37,8 +37,8 @@ def _pow(a, b):
         return np.power(a, b.astype(a.dtype))
     negative = b < 0
     whole = np.power(a, np.where(negative, 0, b).astype(a.dtype))
-    inverse = np.where(a == 1, 1, np.where(a == -1, np.where(b % 2 == 0, 1, -1), 0)) if a.dtype.kind == "i" else np.where(a == 1, 1, 0)
-    return np.where(negative, inverse, whole).astype(a.dtype)
+    inverse = np.where(a == 1, 1, np.where(a == -1, np.where(b % 2 == 0, 1, -1), 0)) if a.dtype.kind == "i" else a == 1
+    return np.where(negative, inverse.astype(a.dtype), whole)  # (uint64 and int64 together would become float64)
 
 
 def _shift(left: bool):
@@ -47,7 +47,7 @@ def _shift(left: bool):
         fits = (b >= 0) & (b < width)
         safe = np.where(fits, b, 0).astype(a.dtype)
         moved = np.left_shift(a, safe) if left else np.right_shift(a, safe)
-        return np.where(fits, moved, 0 if left else np.where(a < 0, -1, 0)).astype(a.dtype)
+        return np.where(fits, moved, 0 if left else np.where(a < 0, -1, 0).astype(a.dtype))
 
     return shift
 

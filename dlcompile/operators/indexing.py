@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlcompile.errors import DTypeError, ShapeError
+from dlcompile.errors import DTypeError, InvalidModelError, ShapeError
 from dlcompile.graph import Operator, TensorType, Undecided, is_integer, register, unify
 
 UPDATE = {"none": None, "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
@@ -17,6 +17,11 @@ def _row(name: str, infer, evaluate, shape_arithmetic: bool = False) -> None:
 def _check_indices(indices: TensorType) -> None:
     if not is_integer(indices.dtype):
         raise DTypeError(f"indices must be integers, not {indices}")
+
+
+def _check_reduction(attributes) -> None:
+    if attributes["reduction"] not in UPDATE:
+        raise InvalidModelError(f"reduction {attributes['reduction']!r} of a scatter is not one of {', '.join(UPDATE)}")
 
 
 def _integers(indices: np.ndarray) -> np.ndarray:
@@ -86,6 +91,7 @@ _row("take_along_axis", _infer_take_along_axis, _take_along_axis)
 def _infer_scatter_nd(types, attributes):
     x, indices, updates = types
     _check_indices(indices)
+    _check_reduction(attributes)
     depth = indices.shape[-1] if indices.rank else None
     if not isinstance(depth, int) or depth > x.rank:
         raise ShapeError(f"scatter_nd into {x} at index tuples {indices}")
@@ -114,6 +120,7 @@ _row("scatter_nd", _infer_scatter_nd, _scatter_nd)
 def _infer_scatter_elements(types, attributes):
     x, indices, updates = types
     _check_indices(indices)
+    _check_reduction(attributes)
     if not x.rank == indices.rank == updates.rank or updates.dtype != x.dtype:
         raise ShapeError(f"scatter_elements into {x} at {indices} of {updates}: ranks or element types differ")
     for a, b in zip(indices.shape, updates.shape):
