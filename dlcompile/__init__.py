@@ -31,6 +31,8 @@ _HOMES = {
 def __getattr__(name: str):
     if name not in _HOMES:
         raise AttributeError(f"module 'dlcompile' has no attribute {name!r}")
+    if name == "ops":
+        importlib.import_module("dlcompile.operators")  # fills the table that its functions look operators up in
     module = importlib.import_module(_HOMES[name])
     value = module if _HOMES[name] == f"dlcompile.{name}" else getattr(module, name)
     globals()[name] = value
