@@ -11,11 +11,17 @@ def _wide(x):
     return x.astype(np.float32) if is_float(x.dtype) and x.dtype.itemsize == 2 else x
 
 
+def _check_types(what: str, a: TensorType, b: TensorType) -> None:
+    if a.dtype != b.dtype:
+        raise DTypeError(f"{what}: element types differ")
+    if a.dtype.kind == "b":
+        raise DTypeError(f"{what}: there are no products of bool")
+
+
 def _infer_dot(types, attributes):
     lhs, rhs = types
     (lc, rc), (lb, rb) = attributes["contracting"], attributes["batch"]
-    if lhs.dtype != rhs.dtype:
-        raise DTypeError(f"product of {lhs} and {rhs}: element types differ")
+    _check_types(f"product of {lhs} and {rhs}", lhs, rhs)
     for pairs, what in ((zip(lc, rc, strict=True), "contracted"), (zip(lb, rb, strict=True), "batch")):
         for a, b in pairs:
             unify(lhs.shape[a], rhs.shape[b], f"product of {lhs} and {rhs}: {what} dimensions")
@@ -55,8 +61,7 @@ def _infer_conv(types, attributes):
     batch, channels, spatial, kernel, per_group, out = _parts(types, attributes)
     x, w = types
     groups = attributes["groups"]
-    if x.dtype != w.dtype:
-        raise DTypeError(f"convolution of {x} with {w}: element types differ")
+    _check_types(f"convolution of {x} with {w}", x, w)
     unify(channels, per_group * groups, f"convolution of {x} with {w} in {groups} groups: channels")
     if groups < 1 or isinstance(out, int) and out % groups:
         raise ShapeError(f"convolution of {x} with {w}: {out} output channels in {groups} groups")

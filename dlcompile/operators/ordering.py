@@ -1,4 +1,4 @@
-"""Sorting and the k largest. NaN sorts last, as in NumPy; equal elements keep their order."""
+"""Sorting and the k largest. NaN counts as larger than everything, as in NumPy; equal elements keep their order in both directions."""
 from __future__ import annotations
 
 import numpy as np

@@ -1,7 +1,6 @@
 """Reductions, positions of extremes, and running sums."""
 from __future__ import annotations
 
-
 import numpy as np
 
 from dlcompile.errors import DTypeError, ShapeError
@@ -103,7 +102,15 @@ def _cumulative(function, start):
     return evaluate
 
 
-for _name, _function, _start in (("cumsum", np.cumsum, 0), ("cumprod", np.cumprod, 1)):
-    register(Operator(_name, "reduction", infer=lambda types, attributes: types[0], evaluate=_cumulative(_function, _start),
-                      flops=lambda inputs, outputs, attributes: inputs[0].size, accuracy="sum"))
+def _infer_cumulative(types, attributes):
+    (x,), axis = types, attributes["axis"]
+    if not 0 <= axis < x.rank:
+        raise ShapeError(f"running sum of {x} along axis {axis}")
+    if x.dtype == BOOL:
+        raise DTypeError(f"operand must not be bool, it is {x}")
+    return x
 
+
+for _name, _function, _start in (("cumsum", np.cumsum, 0), ("cumprod", np.cumprod, 1)):
+    register(Operator(_name, "reduction", infer=_infer_cumulative, evaluate=_cumulative(_function, _start),
+                      flops=lambda inputs, outputs, attributes: inputs[0].size, accuracy="sum"))
