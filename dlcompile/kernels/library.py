@@ -4,17 +4,21 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dlcompile.graph import Node, Tensor
-from dlcompile.kernels import attention
+from dlcompile.kernels import attention, scatter
 from dlcompile.kernels.access import Storage
 from dlcompile.kernels.group import Context, Group, Lowered
 
 FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
     "attention": attention.lower_attention,
+    "scatter_nd": scatter.lower_scatter,
+    "scatter_elements": scatter.lower_scatter,
 }
 """operator → how its kernel is made"""
 
 OPERANDS: dict[str, Callable[[Node, Callable[[Tensor], Storage | None]], set[Tensor]]] = {
     "attention": attention.operands_to_copy,
+    "scatter_nd": lambda node, stored: set(),
+    "scatter_elements": lambda node, stored: set(),
 }
 """operator → the operands that have to be copied before its kernel can read them; without a row, all that are views"""
 

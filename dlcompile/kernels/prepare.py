@@ -3,6 +3,7 @@
     float16 → float32        16-bit floats are storage; arithmetic is done in float32 (rounded where the model's own inputs and outputs are)
     conv(x, pad) → conv(pad(x))      padding is explicit, so that it can be written in place
     channels_first → channels_last   for convolutions that no transform has moved
+    lstm(x, …) → lstm_sequence(x·W + b, …)     input products of all steps at once (see `kernels.recurrence`)
     output that is no value of its own → copy     inputs, constants and repeated outputs get a kernel that writes them
 """
 from __future__ import annotations
@@ -11,13 +12,16 @@ import numpy as np
 
 from dlcompile import ops
 from dlcompile.graph import Graph, Node, Tensor, apply, is_float, make_constant, provenance
+from dlcompile.kernels.recurrence import split_recurrent
+from dlcompile.kernels.target import Target
 
 FLOAT32 = np.dtype(np.float32)
 
 
-def prepare(graph: Graph) -> Graph:
+def prepare(graph: Graph, target: Target) -> Graph:
     """The graph in the form the scheduler takes."""
     graph = compute_in_float32(graph)
+    graph = split_recurrent(graph, target)
     graph = graph.rebuild(_convolution)
     return own_outputs(graph)
 

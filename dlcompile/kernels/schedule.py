@@ -5,11 +5,12 @@ from collections.abc import Callable
 
 import numpy as np
 
+from dlcompile.errors import UnsupportedOperatorError
 from dlcompile.graph import DimLike, Graph, Node, Tensor, TensorType, ceildiv, make_constant, product
 from dlcompile.kernels import library
 from dlcompile.kernels.access import CannotFuse, Storage, VIEWS, contiguous
 from dlcompile.kernels.contraction import Contraction, Plan, analyse, analyse_packing, lower_contraction, pack_constant, plan_tile
-from dlcompile.kernels.fuse import CUMULATIVE, MAP, ROW, TILE, WINDOW, fuse, is_free
+from dlcompile.kernels.fuse import CUMULATIVE, MAP, ROW, TILE, WINDOW, form_of, fuse, is_free
 from dlcompile.kernels.group import Context, Group, Lowered, cost
 from dlcompile.kernels.maps import lower_map
 from dlcompile.kernels.packing import lower_packing
@@ -37,8 +38,20 @@ KEPT_COMPOSITES = frozenset(library.FORMS)
 def schedule(graph: Graph, target: Target | str = "native", *, precision: str = "default", name: str | None = None) -> Program:
     """The program that computes `graph` on `target`. `precision` is "default" or "strict"."""
     target = resolve_target(target)
-    graph = prepare(graph)
+    graph = prepare(graph, target)
+    _check_supported(graph)
     return _Scheduler(graph, target, name or graph.name).program()
+
+
+def _check_supported(graph: Graph) -> None:
+    """UnsupportedOperatorError naming every node of an operator that no kernel computes."""
+    missing: dict[str, list[str]] = {}
+    for node in graph.nodes:
+        if form_of(node, lambda _: True) not in (TILE, *FORMS):
+            missing.setdefault(node.op, []).extend(node.origin or ("?",))
+    if missing:
+        listed = "; ".join(f"{op} (node {', '.join(dict.fromkeys(names))})" for op, names in missing.items())
+        raise UnsupportedOperatorError(f"operators that are not compiled yet: {listed}")
 
 
 class _Scheduler:
@@ -152,7 +165,7 @@ class _Scheduler:
             tuple(Port(n, t.type) for n, t in zip(graph.input_names, graph.inputs)),
             tuple(Port(n, t.type) for n, t in zip(graph.output_names, graph.outputs)),
             tuple(np.ascontiguousarray(t.value) for t in self.placement.constants), buffers, tuple(made),
-            tuple(Constraint(a, b, ", ".join(n.origin)) for n in graph.nodes for a, b in n.constraints),
+            tuple(dict.fromkeys(Constraint(a, b, ", ".join(origin)) for a, b, origin in graph.constraints)),
             None if parallel else 1)
 
     def _traffic(self, lowered: Lowered) -> DimLike:

@@ -221,7 +221,20 @@ def window_cases() -> list[Case]:
     return cases
 
 
-CASES = {"elementwise": elementwise_cases, "cast": cast_cases, "movement": movement_cases, "row": row_cases, "product": product_cases,
+def scatter_cases() -> list[Case]:
+    cases = []
+    for reduction in ("none", "add", "mul", "max", "min"):
+        cases += [
+            single(f"scatter_nd {reduction}", lambda t, i, u, r=reduction: ops.scatter_nd(t, i, u, r), tensor(5, 6),
+                   tensor(values=np.array([[0], [3], [-1], [0]])), tensor(4, 6)),
+            single(f"scatter_nd of elements {reduction}", lambda t, i, u, r=reduction: ops.scatter_nd(t, i, u, r), tensor(3, 4, symbolic=True),
+                   tensor(values=np.array([[0, 1], [2, 3], [9, 0]])), tensor(3)),
+            single(f"scatter_elements {reduction}", lambda t, i, u, r=reduction: ops.scatter_elements(t, i, u, 1, r), tensor(2, 5),
+                   tensor(values=np.array([[4, 0, 4], [1, -1, 2]])), tensor(2, 3))]
+    return cases
+
+
+CASES = {"scatter": scatter_cases, "elementwise": elementwise_cases, "cast": cast_cases, "movement": movement_cases, "row": row_cases, "product": product_cases,
          "convolution": convolution_cases, "window": window_cases}
 
 
