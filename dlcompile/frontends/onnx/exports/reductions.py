@@ -18,7 +18,7 @@ def _reduction(op_type: str):
         if not axes:  # which ONNX would take as all of them
             return writer.emit("Identity", [x])
         boolean = node.inputs[0].dtype == np.bool_
-        y = writer.emit(op_type, [writer.cast(x, np.int32) if boolean else x, writer.vector(axes)], keepdims=keepdims)
+        y = writer.emit(op_type, [writer.cast(x, np.uint8) if boolean else x, writer.vector(axes)], keepdims=keepdims)
         return writer.cast(y, np.bool_) if boolean else y
     return row
 
