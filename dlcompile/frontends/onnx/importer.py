@@ -21,6 +21,7 @@ from dlcompile.frontends.onnx.shapes import SymbolTable, assumptions, fixed_symb
 from dlcompile.graph import Dim, DimLike, Graph, Shape, Tensor, make_constant, make_input, provenance, substitute
 from dlcompile.graph.graph import Constraint
 
+BEFORE_ONNX = {"LayerNormalization", "SimplifiedLayerNormalization"}  # ONNX Runtime has them at opsets where ONNX does not
 Functions = Mapping[tuple[str, str, str], FunctionProto]
 
 
@@ -311,7 +312,7 @@ def _refuse_unknown(nodes: Sequence[NodeProto], scope: Scope) -> None:
 
 def _is_known(domain: str, name: str, version: int) -> bool:
     if find_importer(domain, name, version) is not None:
-        return find_schema(domain, name, version) is not None or domain not in ("", "ai.onnx.ml")
+        return domain != "" or name in BEFORE_ONNX or find_schema(domain, name, version) is not None
     schema = find_schema(domain, name, version)
     return schema is not None and (schema.has_function or schema.has_context_dependent_function)
 
