@@ -53,7 +53,7 @@ def batch_normalization(attributes, x: Tensor, scale: Tensor, bias: Tensor, mean
 @composite("instance_normalization")
 def instance_normalization(attributes, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     """Over the spatial axes of each image and channel of x [N, C, *S], times scale, plus bias"""
-    y = _normalized(x, tuple(range(2, x.rank)), attributes["epsilon"])
+    y = ops.cast(_normalized(_in_float32(x), tuple(range(2, x.rank)), attributes["epsilon"]), x.dtype)
     return ops.add(ops.mul(y, _channelwise(scale, x.rank)), _channelwise(bias, x.rank))
 
 
@@ -61,8 +61,8 @@ def instance_normalization(attributes, x: Tensor, scale: Tensor, bias: Tensor) -
 def group_normalization(attributes, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     """Over the channels of a group and the spatial axes of x [N, C, *S]; scale and bias have a value for each channel"""
     groups = attributes["num_groups"]
-    y = _normalized(ops.reshape(x, (x.shape[0], groups, -1)), (2,), attributes["epsilon"])
-    return ops.add(ops.mul(ops.reshape(y, x.shape), _channelwise(scale, x.rank)), _channelwise(bias, x.rank))
+    y = _normalized(_in_float32(ops.reshape(x, (x.shape[0], groups, -1))), (2,), attributes["epsilon"])
+    return ops.add(ops.mul(ops.reshape(ops.cast(y, x.dtype), x.shape), _channelwise(scale, x.rank)), _channelwise(bias, x.rank))
 
 
 @composite("lrn")

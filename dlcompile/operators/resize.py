@@ -7,6 +7,7 @@ and become constants.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -39,38 +40,53 @@ def _computed(*tensors: Tensor) -> tuple[Tensor, ...]:
 
 
 # -- coordinates ------------------------------------------------------------------------------------------------------------
-# mode → (i, scale, input extent, output extent, roi start, roi end) → coordinate; all float32, `i` a vector
-def _half_pixel(i, scale, before, after, start, end):
-    return (i + 0.5) / scale - 0.5
+@dataclass(frozen=True)
+class Axis:
+    """What a coordinate depends on, float32 scalars all: extents `before` and `after`, the `scale` that was given (None: after / before), and
+    the region of interest from `start` to `end`."""
+
+    before: Tensor
+    after: Tensor
+    scale: Tensor | None
+    start: Tensor
+    end: Tensor
+
+    def shrunk(self, distance: Tensor) -> Tensor:
+        """A distance in the output as one in the input. (Multiplied first: so 2 of 4 is exactly 3.5 of 7.)"""
+        return distance * self.before / self.after if self.scale is None else distance / self.scale
 
 
-def _pytorch_half_pixel(i, scale, before, after, start, end):
-    return ops.select(ops.gt(after, 1.0), _half_pixel(i, scale, before, after, start, end), 0.0)
+def _half_pixel(i: Tensor, axis: Axis) -> Tensor:
+    return axis.shrunk(i + 0.5) - 0.5
 
 
-def _half_pixel_symmetric(i, scale, before, after, start, end):
-    center = before / 2.0
-    return center * (1.0 - after / (scale * before)) + _half_pixel(i, scale, before, after, start, end)
+def _pytorch_half_pixel(i: Tensor, axis: Axis) -> Tensor:
+    return ops.select(ops.gt(axis.after, 1.0), _half_pixel(i, axis), 0.0)
 
 
-def _align_corners(i, scale, before, after, start, end):
-    return i * (before - 1.0) / ops.maximum(after - 1.0, 1.0)
+def _half_pixel_symmetric(i: Tensor, axis: Axis) -> Tensor:
+    """Half pixel, with what rounding the size took off taken from both ends."""
+    if axis.scale is None:
+        return _half_pixel(i, axis)
+    return axis.before / 2.0 * (1.0 - axis.after / (axis.scale * axis.before)) + _half_pixel(i, axis)
 
 
-def _crop_and_resize(i, scale, before, after, start, end):
-    inside = start * (before - 1.0) + i * (end - start) * (before - 1.0) / ops.maximum(after - 1.0, 1.0)
-    return ops.select(ops.gt(after, 1.0), inside, (start + end) * (before - 1.0) * 0.5)
+def _crop_and_resize(i: Tensor, axis: Axis) -> Tensor:
+    last = axis.before - 1.0
+    inside = axis.start * last + i * (axis.end - axis.start) * last / ops.maximum(axis.after - 1.0, 1.0)
+    return ops.select(ops.gt(axis.after, 1.0), inside, (axis.start + axis.end) * last * 0.5)
 
 
-COORDINATES: Mapping[str, Callable[..., Tensor]] = {
+COORDINATES: Mapping[str, Callable[[Tensor, Axis], Tensor]] = {
     "half_pixel": _half_pixel,
     "pytorch_half_pixel": _pytorch_half_pixel,
     "half_pixel_symmetric": _half_pixel_symmetric,
-    "asymmetric": lambda i, scale, before, after, start, end: i / scale,
-    "align_corners": _align_corners,
-    "tf_half_pixel_for_nn": lambda i, scale, before, after, start, end: (i + 0.5) / scale,
+    "asymmetric": lambda i, axis: axis.shrunk(i),
+    "align_corners": lambda i, axis: i * (axis.before - 1.0) / ops.maximum(axis.after - 1.0, 1.0),
+    "tf_half_pixel_for_nn": lambda i, axis: axis.shrunk(i + 0.5),
     "tf_crop_and_resize": _crop_and_resize,
 }
+"""mode → the coordinate in the input of output positions `i` (a vector)"""
 
 # nearest mode → (largest integer <= c, c minus that) → nearest integer
 ROUNDING: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
@@ -165,13 +181,12 @@ def _resize_axis(attributes: Mapping[str, Any], x: Tensor, axis: int, size: DimL
     if mode == "nearest" and times is not None and (coordinate_mode, attributes["nearest_mode"]) in REPEATS:
         return _repeat(x, axis, times)
     before, after = _number(extent), _number(size)
-    factor = after / before if scale is None else _number(float(scale))
-    i = ops.iota(FLOAT, (size,), 0)
-    c = ops.broadcast_to(COORDINATES[coordinate_mode](i, factor, before, after, *map(_number, roi)), (size,))
+    geometry = Axis(before, after, None if scale is None else _number(float(scale)), *map(_number, roi))
+    c = ops.broadcast_to(COORDINATES[coordinate_mode](ops.iota(FLOAT, (size,), 0), geometry), (size,))
     last = before - 1.0
     outside = ops.logical_or(ops.lt(c, 0.0), ops.gt(c, last)) if crop else None
     if attributes["antialias"] and mode != "nearest":
-        y = _antialiased(attributes, x, axis, c, factor)
+        y = _antialiased(attributes, x, axis, c, after / before if scale is None else geometry.scale)
     else:
         if mode == "linear":  # what lies outside is the border, so that both taps are
             c = ops.minimum(ops.maximum(c, 0.0), last)
