@@ -54,18 +54,19 @@ def _as_c(argument):
 def build(tmp_path_factory):
     """build(source, (compiler, width)) -> Library; each compiled once."""
     folder = tmp_path_factory.mktemp("csrc")
-    built: dict[tuple, Library] = {}
+    built: dict[tuple, Library | None] = {}
 
     def make(source: str, configuration: tuple[str, str]) -> Library:
         compiler, width = configuration
         key = (source, configuration)
         if key not in built:
+            built[key] = None  # compiling fails once, not once for each test
             stem = folder / hashlib.sha256(repr(key).encode()).hexdigest()[:16]
             stem.with_suffix(".c").write_text(source)
             subprocess.run([compiler, *FLAGS, "-fopenmp-simd", *TARGETS[width].flags, f"-I{CSRC}", "-shared", "-fPIC", f"{stem}.c",
                             "-o", f"{stem}.so", "-lm", "-lpthread"], check=True)
             built[key] = Library(stem.with_suffix(".so"), width)
-        return built[key]
+        return built[key] or pytest.fail("does not compile")
 
     return make
 
