@@ -80,8 +80,8 @@ CASES = {  # operator: (function, input types), or several of them
     "take_along_axis": (lambda x, i: ops.take_along_axis(x, i, 1), V, I),
     "scatter_nd": [(lambda x, u: ops.scatter_nd(x, np.array([[1], [0]]), ops.slice(u, (0, 0, 0), (2, 3, 4))), A, A),
                    (lambda x, u: ops.scatter_nd(x, np.array([[1], [1]]), ops.slice(u, (0, 0, 0), (2, 3, 4)), "add"), A, A)],
-    "scatter_elements": [(lambda x, i, u: ops.scatter_elements(x, i, u, 1, reduction), V, I, V) for reduction in ("add", "max", "min", "mul")],
-    "iota": [(lambda x: ops.add(x, ops.iota(F, (N, 5), axis)), V) for axis in (0, 1)],
+    "scatter_elements": [(lambda x, i, u, r=reduction: ops.scatter_elements(x, i, u, 1, r), V, I, V) for reduction in ("add", "max", "min", "mul")],
+    "iota": [(lambda x, a=axis: ops.add(x, ops.iota(F, (N, 5), a)), V) for axis in (0, 1)],
     "dims": (lambda x: ops.shape_vector((N * 2 + 1, ceildiv(N, 2), dim_max(N, M), dim_min(N, 3), N % M, 7)), B),
     **{name: [(lambda x, f=getattr(ops, name): f(x, (0, 2), True), A), (lambda x, f=getattr(ops, name): f(x, (1,)), A)]
        for name in ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min")},
@@ -131,8 +131,8 @@ CASES = {  # operator: (function, input types), or several of them
     "rnn": (recurrent(ops.rnn, 1), (F, (N, 2, 3))), "gru": (recurrent(ops.gru, 3, linear_before_reset=True), (F, (N, 2, 3))),
     "lstm": (recurrent(ops.lstm, 4), (F, (N, 2, 3))),
     "depth_to_space": (lambda x: ops.depth_to_space(x, blocksize=2), IMAGE), "space_to_depth": (lambda x: ops.space_to_depth(x, blocksize=2), (F, (N, 2, 4, 6))),
-    "average_pool": [(lambda x: ops.average_pool(x, window=(3, 2), strides=(2, 1), padding=((1, 1), (0, 1)), count_include_pad=c), IMAGE)
-                     for c in (False, True)],
+    "average_pool": [(lambda x, c=c: ops.average_pool(x, window=(3, 2), strides=(2, 1), padding=((1, 1), (0, 1)), count_include_pad=c),
+                      IMAGE) for c in (False, True)],
     "conv_transpose": [
         (lambda x: ops.add(ops.conv_transpose(x, normal(4, 3, 3, 3), strides=(2, 2), padding=((1, 0), (1, 1)), output_padding=(1, 0),
                                               dilations=(1, 1), groups=2), normal(6, 1, 1)), IMAGE),
@@ -143,6 +143,13 @@ CASES = {  # operator: (function, input types), or several of them
     "quantize_linear": [(lambda x: ops.quantize_linear(x, F(0.1), np.uint8(3)), V), (lambda x: ops.quantize_linear(x, normal(3) ** 2 + 0.1, np.zeros(3, np.int8), axis=1), A)],
     "dequantize_linear": [(lambda x: ops.dequantize_linear(x, F(0.1), np.uint8(3)), U),
                           (lambda x: ops.dequantize_linear(ops.cast(x, np.int32), F(0.5), np.int32(0)), I)],
+    "logsumexp": [(lambda x: ops.logsumexp(x, (0, 2), True), A), (lambda x: ops.logsumexp(x, (1,)), A)],
+    "resize": [
+        (lambda x: ops.resize(x, (N, 4, 18, 2 * M)), IMAGE), (lambda x: ops.resize(x, (N, 4, 5, 7), mode="linear"), IMAGE),
+        (lambda x: ops.resize(x, (N, 4, 13, M), scales=(1, 1, 1.5, 1), mode="cubic", coordinate_mode="asymmetric"), IMAGE),
+        (lambda x: ops.resize(x, (N, 4, 14, M), scales=(1, 1, 1.5, 1), mode="linear"), IMAGE),  # not the size the scale gives
+        (lambda x: ops.resize(x, (N, 18, 16, 4), mode="linear"), LAST),
+        (lambda x: ops.resize(x, (N, 4, 4, M), mode="linear", antialias=True), IMAGE)],
     "trilu": [(lambda x: ops.trilu(x, 1), A), (lambda x: ops.trilu(x, -1, upper=False), A)],
     "scan": [(lambda s, x, c, r=reverse: ops.scan(body_of(lambda s, x, c: (ops.add(ops.mul(s, c), x), ops.exp(x)), (F, (4,)), (F, (4,)), (F, (1,))),
                                                    s, x, c, num_carry=1, num_scanned=1, length=N, reverse=r), (F, (4,)), (F, (N, 4)), (F, (1,)))

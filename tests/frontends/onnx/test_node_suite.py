@@ -26,8 +26,8 @@ LEFT_OUT = {
     "randomness": r"bernoulli|random",
     "operators without a row": (r"unique|nonmaxsuppression|gridsample|roialign|^test_dft|^test_stft|col2im|deform_conv|^test_det_|image_decoder|"
                                 r"maxunpool|melweight|^test_ai_onnx_ml|^test_blocked"),
-    "sizes that depend on data, MaxPool's Indices, antialiasing, the Scan of opset 8":
-        r"^test_loop11|range_.*expanded|with_argmax|antialias|^test_scan_sum",
+    "sizes that depend on data, MaxPool's Indices, the Scan of opset 8":
+        r"^test_loop11|range_.*expanded|with_argmax|^test_scan_sum",
     "extents of align_corners, which ONNX Runtime rounds first, as dlcompile does": r"downsample_scales_(linear|cubic)_align_corners",
     "a blocked type": r"quantizelinear_blocked",
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile.errors import UnsupportedOperatorError
+from dlcompile.frontends.onnx.rows.resizing import scaled_sizes
 from dlcompile.frontends.onnx.writer import Writer, exporter
 from dlcompile.graph import Node
 
@@ -117,6 +118,32 @@ def conv_transpose(writer: Writer, node: Node, x: str, w: str) -> str:
                     pads=[*(low for low, _ in a["padding"]), *(high for _, high in a["padding"])],
                     output_padding=list(a["output_padding"]) if any(a["output_padding"]) else None)
     return writer.transpose(y, [0, *range(2, rank), 1]) if last else y
+
+
+@exporter("resize", since=19)
+def resize(writer: Writer, node: Node, x: str) -> str:
+    """By sizes, or by scales where they say more than the sizes; runtimes interpolate along the last two axes only."""
+    a, tensor = node.attributes, node.inputs[0]
+    changed = [axis for axis, (size, extent) in enumerate(zip(a["sizes"], tensor.shape)) if size != extent]
+    plain = a["coordinate_mode"] != "tf_crop_and_resize" and not a["antialias"]
+    if not plain or (a["mode"] != "nearest" and (tensor.rank > 4 or any(axis < tensor.rank - 2 for axis in changed))):
+        return writer.decomposed(node)
+    inputs = [x, "", "", writer.shape(a["sizes"])]
+    if a["scales"] is not None:
+        scales = [1.0 if s is None else s for s in a["scales"]]
+        if scaled_sizes(tensor.shape, scales) != tuple(a["sizes"]) or any(s is None and axis in changed for axis, s in enumerate(a["scales"])):
+            return writer.decomposed(node)
+        inputs = [x, "", writer.constant(np.asarray(scales, np.float32))]
+    return writer.emit("Resize", inputs, mode=a["mode"], coordinate_transformation_mode=a["coordinate_mode"],
+                       nearest_mode=a["nearest_mode"] if a["mode"] == "nearest" else None,
+                       cubic_coeff_a=a["cubic_coefficient"] if a["mode"] == "cubic" else None,
+                       exclude_outside=int(a["exclude_outside"]) if a["mode"] == "cubic" else None)
+
+
+@exporter("logsumexp", since=18)
+def logsumexp(writer: Writer, node: Node, x: str) -> str:
+    a = node.attributes
+    return writer.emit("ReduceLogSumExp", [x, writer.vector(a["axes"])], keepdims=int(a["keepdims"]), noop_with_empty_axes=1)
 
 
 # -- recurrent --------------------------------------------------------------------------------------------------------------

@@ -4,17 +4,8 @@ from __future__ import annotations
 from dlcompile import ops
 from dlcompile.errors import InvalidModelError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
-from dlcompile.frontends.onnx.rows.elementwise import scalar
 from dlcompile.frontends.onnx.shapes import as_axes, as_axis, axes_of
 from dlcompile.graph import Tensor, known_dims
-
-
-def _log_sum_exp(x: Tensor, axes, keepdims: bool) -> Tensor:
-    """log(sum(exp(x - m))) + m with m = max(x), so that nothing overflows; m is 0 where it is infinite, so that inf - inf is not met."""
-    highest = ops.reduce_max(x, axes, True)
-    highest = ops.select(ops.is_inf(highest), scalar(0, x), highest)
-    total = ops.add(ops.log(ops.reduce_sum(ops.exp(ops.sub(x, highest)), axes, True)), highest)
-    return total if keepdims else ops.reshape(total, tuple(d for a, d in enumerate(x.shape) if a not in axes))
 
 
 REDUCTIONS = {
@@ -27,7 +18,7 @@ REDUCTIONS = {
     "ReduceL2": lambda x, axes, keepdims: ops.sqrt(ops.reduce_sum(ops.mul(x, x), axes, keepdims)),
     "ReduceSumSquare": lambda x, axes, keepdims: ops.reduce_sum(ops.mul(x, x), axes, keepdims),
     "ReduceLogSum": lambda x, axes, keepdims: ops.log(ops.reduce_sum(x, axes, keepdims)),
-    "ReduceLogSumExp": _log_sum_exp,
+    "ReduceLogSumExp": ops.logsumexp,
 }
 
 
