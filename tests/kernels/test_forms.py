@@ -221,6 +221,45 @@ def window_cases() -> list[Case]:
     return cases
 
 
+def attention_cases() -> list[Case]:
+    cases = []
+    for symbolic in (False, True):
+        for queries, keys, width, values in ((1, 1, 4, 4), (7, 13, 8, 8), (33, 65, 16, 20), (130, 129, 32, 32)):
+            def x(*shape, symbolic=symbolic):
+                array = RNG.standard_normal(shape).astype(np.float32)
+                number = next(COUNTER)
+                dims = (*(symbol(f"a{number}_{i}") if symbolic else e for i, e in enumerate(shape[:-1])), shape[-1])
+                return make_input(f"x{number}", np.float32, dims), array
+            if symbolic:  # batch, heads and keys are the same symbols in every operand
+                b, h, s, t = (symbol(f"{n}{next(COUNTER)}") for n in "bhst")
+                q, k, v = ((make_input("x", np.float32, (b, h, rows, last)), RNG.standard_normal((2, 3, extent, last)).astype(np.float32))
+                           for rows, extent, last in ((s, queries, width), (t, keys, width), (t, keys, values)))
+                mask = (make_input("m", np.float32, (b, 1, 1, t)), RNG.standard_normal((2, 1, 1, keys)).astype(np.float32))
+            else:
+                q, k, v = x(2, 3, queries, width), x(2, 3, keys, width), x(2, 3, keys, values)
+                mask = x(2, 1, 1, keys)
+            name = f"attention {queries} {keys} {width} {values}"
+            cases += [single(name, lambda q, k, v: ops.attention(q, k, v), q, k, v),
+                      single(f"{name}, masked", lambda q, k, v, m: ops.attention(q, k, v, m, scale=0.3), q, k, v, mask)]
+            if not symbolic:
+                cases.append(single(f"{name}, mask for each query", lambda q, k, v, m: ops.attention(q, k, v, m), q, k, v, x(queries, keys)))
+    cases += [
+        single("causal", lambda q, k, v: ops.attention(q, k, v, causal=True), tensor(2, 40, 8), tensor(2, 40, 8), tensor(2, 40, 8)),
+        single("heads split and joined", attended_heads, tensor(2, 50, 96)),
+        single("keys at -inf", lambda q, k, v, m: ops.attention(q, k, v, m), tensor(1, 3, 4), tensor(1, 5, 4), tensor(1, 5, 4),
+               tensor(values=np.array([[0, -np.inf, 0, -np.inf, 0], [-np.inf] * 4 + [0], [-np.inf] * 5], np.float32))),
+    ]
+    return cases
+
+
+def attended_heads(x: Tensor) -> Tensor:
+    """Queries, keys and values as slices of one product, heads transposed out and in again: all of it views around one kernel."""
+    y = ops.matmul(x, np.linspace(-1, 1, 96 * 96 * 3, dtype=np.float32).reshape(96, 288))
+    parts = [ops.slice(y, (0, 0, i * 96), (2, 50, (i + 1) * 96)) for i in range(3)]
+    q, k, v = (ops.transpose(ops.reshape(p, (2, 50, 4, 24)), (0, 2, 1, 3)) for p in parts)
+    return ops.reshape(ops.transpose(ops.attention(q, k, v, scale=0.01), (0, 2, 1, 3)), (2, 50, 96))
+
+
 def scatter_cases() -> list[Case]:
     cases = []
     for reduction in ("none", "add", "mul", "max", "min"):
@@ -234,7 +273,7 @@ def scatter_cases() -> list[Case]:
     return cases
 
 
-CASES = {"scatter": scatter_cases, "elementwise": elementwise_cases, "cast": cast_cases, "movement": movement_cases, "row": row_cases, "product": product_cases,
+CASES = {"attention": attention_cases, "scatter": scatter_cases, "elementwise": elementwise_cases, "cast": cast_cases, "movement": movement_cases, "row": row_cases, "product": product_cases,
          "convolution": convolution_cases, "window": window_cases}
 
 
