@@ -14,7 +14,7 @@ from dlcompile.codegen.names import model_identifier
 from dlcompile.errors import ArgumentError, Error, LibraryError, ToolchainError
 from dlcompile.graph import Graph
 from dlcompile.kernels.target import Target, resolve_target
-from dlcompile.runtime import CompiledModel, load
+from dlcompile.runtime import CompiledModel, check_threads, load
 from dlcompile.toolchain.build import Progress, build
 from dlcompile.toolchain.cache import Cache, user_cache
 from dlcompile.toolchain.compiler import extra_flags, find_compiler
@@ -69,6 +69,7 @@ def compile(model: Model, *, name: str | None = None, target: str | Target = "na
     """
     if tune:
         raise ArgumentError("tune=True is not possible yet: tiles and algorithms are chosen by the cost model")
+    check_threads(threads)
     options = Options.of(name, target, precision, dims)
     store = user_cache() if cache else None
     key = _key(model, options) if store else None

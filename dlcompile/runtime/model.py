@@ -37,8 +37,7 @@ class CompiledModel(Caller):
 
     def __init__(self, library: Library, threads: int | None = None):
         info = library.info
-        if threads is not None and not 1 <= threads <= 1024:
-            raise ArgumentError(f"{info.name}: threads must be from 1 to 1024, not {threads}")
+        check_threads(threads)
         self.info: ModelInfo = info
         functions = [int(ffi.cast("uintptr_t", getattr(library.c_info, name))) for name in _FUNCTIONS]
         ports = tuple([_port(p) for p in group] for group in (info.inputs, info.outputs))
@@ -121,6 +120,12 @@ class CompiledModel(Caller):
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(f"{p.name}: {p}" for p in ports) for ports in (self.inputs, self.outputs))
         return f"<CompiledModel {self.name}({inputs}) -> {outputs}>"
+
+
+def check_threads(threads: int | None) -> None:
+    """ArgumentError for a number of threads that no context can have (DLC_MAX_THREADS of csrc/dlc_runtime.h)."""
+    if threads is not None and not 1 <= threads <= 1024:
+        raise ArgumentError(f"threads must be from 1 to 1024, not {threads}")
 
 
 def load(path: str | os.PathLike, *, threads: int | None = None) -> CompiledModel:
