@@ -23,7 +23,7 @@ def model(nodes, inputs, outputs, *, constants=None, opset=OPSET, name="model", 
     return helper.make_model(graph, opset_imports=opsets, functions=list(functions), ir_version=ir_version)
 
 
-def single(op_type, arrays, *, outputs=1, constants=(), opset=OPSET, domain="", symbolic=False, **attributes):
+def single(op_type, arrays, *, outputs=1, constants=(), opset=OPSET, domain="", domain_version=1, symbolic=False, **attributes):
     """A model of one node on `arrays`; those at the positions `constants` are initializers. None stands for an input left out."""
     names = ["" if a is None else f"x{i}" for i, a in enumerate(arrays)]
     node = helper.make_node(op_type, names, [f"y{i}" for i in range(outputs)], name="the_node", domain=domain, **attributes)
@@ -31,7 +31,7 @@ def single(op_type, arrays, *, outputs=1, constants=(), opset=OPSET, domain="", 
     shapes = {n: [f"{n}_{axis}" for axis in range(a.ndim)] if symbolic else list(a.shape) for n, a in given.items()}
     fixed = {f"x{i}" for i in constants}
     made = model([node], {n: (a.dtype, shapes[n]) for n, a in given.items() if n not in fixed}, [f"y{i}" for i in range(outputs)],
-                 constants={n: a for n, a in given.items() if n in fixed}, opset=opset, imports=[(domain, 1)] if domain else ())
+                 constants={n: a for n, a in given.items() if n in fixed}, opset=opset, imports=[(domain, domain_version)] if domain else ())
     return made, {n: a for n, a in given.items() if n not in fixed}
 
 

@@ -3,8 +3,8 @@
 To support an operator, write a function `row(node, *tensors)` that builds it with `dlcompile.ops` and put `@importer("Name")` above it
 in the file of its family; where its attributes or inputs changed, one row for each form, with `since=` the opset that brought it.
 """
-from dlcompile.frontends.onnx.rows import (attention, contraction, control, creation, elementwise, indexing, movement, normalization,
+from dlcompile.frontends.onnx.rows import (attention, classical, contraction, control, creation, elementwise, indexing, movement, normalization,
                                            pooling, quantization, recurrent, reduction, resizing)
 
-__all__ = ["attention", "contraction", "control", "creation", "elementwise", "indexing", "movement", "normalization", "pooling",
+__all__ = ["attention", "classical", "contraction", "control", "creation", "elementwise", "indexing", "movement", "normalization", "pooling",
            "quantization", "recurrent", "reduction", "resizing"]
