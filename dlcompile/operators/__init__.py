@@ -4,8 +4,24 @@ Primitives (elementwise, movement, indexing, reductions, contractions, windows, 
 evaluation and their cost; composites (activations, normalizations, attention, recurrent, resampling, resize, quantization) state a
 decomposition into them.
 """
-from dlcompile.operators import (activations, attention, contractions, control, elementwise, indexing, movement, normalizations, ordering,  # noqa: F401
-                                 quantization, random, recurrent, reductions, resampling, resize, windows)
+from dlcompile.operators import (  # noqa: F401
+                                 activations,
+                                 attention,
+                                 contractions,
+                                 control,
+                                 elementwise,
+                                 indexing,
+                                 movement,
+                                 normalizations,
+                                 ordering,
+                                 quantization,
+                                 random,
+                                 recurrent,
+                                 reductions,
+                                 resampling,
+                                 resize,
+                                 windows,
+)
 from dlcompile.operators.interpreter import evaluate, evaluate_node
 
 __all__ = ["evaluate", "evaluate_node"]

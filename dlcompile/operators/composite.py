@@ -3,7 +3,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dlcompile.graph import DimLike, Operator, Tensor, register
+import numpy as np
+
+from dlcompile.graph import DimLike, Operator, Tensor, make_constant, register
 from dlcompile.graph.graph import topological_order
 from dlcompile.graph.operator import OPERATORS
 from dlcompile.graph.tensor import make_input
@@ -33,8 +35,4 @@ def _flops_of(decompose: Callable) -> Callable[..., DimLike]:
 
 def scalar(x: Tensor, value: float) -> Tensor:
     """A constant of the dtype of `x`."""
-    import numpy as np
-
-    from dlcompile.graph import make_constant
-
     return make_constant(np.asarray(value, x.dtype))

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile.errors import DTypeError, ShapeError
-from dlcompile.graph import DimLike, Graph, OPERATORS, Operator, TensorType, register, unify
+from dlcompile.graph import OPERATORS, DimLike, Graph, Operator, TensorType, register, unify
 
 BOOL = np.dtype(np.bool_)
 

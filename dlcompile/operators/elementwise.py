@@ -7,8 +7,23 @@ import ml_dtypes
 import numpy as np
 
 from dlcompile.errors import DTypeError
-from dlcompile.graph import (Dim, Operator, TensorType, Undecided, broadcast_shapes, definitely_different, at_least, dim_max, dim_min,
-                             dtype_name, floordiv, is_float, is_integer, register)
+from dlcompile.graph import (
+    Dim,
+    Operator,
+    TensorType,
+    Undecided,
+    at_least,
+    broadcast_shapes,
+    definitely_different,
+    dim_max,
+    dim_min,
+    dtype_name,
+    floordiv,
+    is_float,
+    is_integer,
+    mod,
+    register,
+)
 
 BOOL = np.dtype(np.bool_)
 
@@ -123,6 +138,12 @@ def _truncated(a, b):
     raise Undecided
 
 
+def _remainder(a, b):
+    if at_least(a, 0) and at_least(b, 1):
+        return mod(a, b)
+    return a - b * _truncated(a, b)
+
+
 def _pick(condition, a, b):
     if isinstance(condition, Dim):
         raise Undecided
@@ -136,7 +157,7 @@ KNOWN = {
     "gt": _each(lambda a, b: _decided_less(b, a)), "le": _each(lambda a, b: not _decided_less(b, a)),
     "ge": _each(lambda a, b: not _decided_less(a, b)), "and": _each(lambda a, b: bool(a) and bool(b)),
     "or": _each(lambda a, b: bool(a) or bool(b)), "not": _each(lambda a: not a), "select": _each(_pick),
-    "rem": _each(lambda a, b: a - b * _truncated(a, b)),
+    "rem": _each(_remainder),
     "abs": _each(lambda a: a if at_least(a, 0) else -a if at_least(0, a) else _undecided()),
 }
 """what some of the operators do to dimensions (see `Tensor.known`); the dtype is that of an object array"""

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from dlcompile.errors import ArgumentError, ExecutionError
-from dlcompile.graph import (OPERATORS, Dim, Graph, Node, Operator, Tensor, TensorType, dtype_name, evaluate as evaluate_dim, make_input,
-                             substitute)
+from dlcompile.graph import OPERATORS, Dim, Graph, Node, Operator, Tensor, TensorType, dtype_name, make_input, substitute
+from dlcompile.graph import evaluate as evaluate_dim
 from dlcompile.graph.dim import Symbol
 from dlcompile.graph.graph import topological_order
 

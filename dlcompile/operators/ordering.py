@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile.errors import ShapeError
-from dlcompile.graph import Operator, TensorType, definitely_different, at_least, register
+from dlcompile.graph import Operator, TensorType, at_least, definitely_different, register
 
 
 def _order(x: np.ndarray, axis: int, descending: bool) -> np.ndarray:

@@ -40,7 +40,7 @@ def gate_activations(kind: str, attributes, direction: int) -> list[tuple[str, f
     names = [n.lower() for n in attributes["activations"]] or list(DEFAULT_ACTIVATIONS[kind]) * 2
     alphas, betas = list(attributes["alphas"]), list(attributes["betas"])
     found, position = [], 0
-    for index, name in enumerate(names):
+    for name in names:
         if name not in ACTIVATIONS:
             raise InvalidModelError(f"unknown activation {name!r} of a recurrent operator")
         alpha, beta = DEFAULT_PARAMETERS.get(name, (0.0, 0.0))

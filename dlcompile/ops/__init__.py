@@ -6,12 +6,13 @@ operators and NumPy-like methods of `Tensor` are installed here too; `==` stays 
 from dlcompile.ops import methods
 from dlcompile.ops.arithmetic import *  # noqa: F403
 from dlcompile.ops.composites import *  # noqa: F403
-from dlcompile.ops.contract import einsum
-from dlcompile.ops.control import cond, scan, while_loop
+from dlcompile.ops.contract import *  # noqa: F403
+from dlcompile.ops.control import *  # noqa: F403
 from dlcompile.ops.core import *  # noqa: F403
 from dlcompile.ops.elementwise import *  # noqa: F403
-from dlcompile.ops.random import random_bernoulli, random_bits, random_key, random_normal, random_uniform
+from dlcompile.ops.random import *  # noqa: F403
 
 methods.install()
 
-__all__ = [name for name in dir() if not name.startswith("_") and name != "methods"]
+__all__ = sorted(name for name, value in globals().items()
+                 if callable(value) and not name.startswith("_") and getattr(value, "__module__", "").startswith(__name__))

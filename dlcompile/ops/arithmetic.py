@@ -5,8 +5,20 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dlcompile.graph import DimLike, Tensor, as_dtype, make_constant
-from dlcompile.ops.core import TensorLike, as_tensor, as_tensors, axis_index, broadcast_to, cast, expand_dims, iota, reshape, shape_vector, wrap_indices
+from dlcompile.graph import DimLike, Tensor, as_dtype, at_least, make_constant
+from dlcompile.ops.core import (
+    TensorLike,
+    as_tensor,
+    as_tensors,
+    axis_index,
+    broadcast_to,
+    cast,
+    expand_dims,
+    iota,
+    reshape,
+    shape_vector,
+    wrap_indices,
+)
 from dlcompile.ops.elementwise import add, eq, logical_and, lt, mul, ne, rem, select
 
 
@@ -14,10 +26,15 @@ def floor_mod(a: TensorLike, b: TensorLike) -> Tensor:
     """The remainder of a / b with the sign of the divisor, as Python's %."""
     a, b = as_tensors(a, b)
     rest = rem(a, b)
-    if a.dtype.kind == "u":
+    if a.dtype.kind == "u" or _never_negative(a) and _never_negative(b):
         return rest
     zero = as_tensor(0, a.dtype)
     return select(logical_and(ne(rest, zero), ne(lt(rest, zero), lt(b, zero))), add(rest, b), rest)
+
+
+def _never_negative(x: Tensor) -> bool:
+    """Whether shape arithmetic knows that."""
+    return x.known is not None and all(at_least(v, 0) for v in x.known.flat)
 
 
 def square(x: TensorLike) -> Tensor:

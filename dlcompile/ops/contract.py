@@ -1,10 +1,12 @@
 """Einstein summation, written as products, reductions and transpositions."""
 from __future__ import annotations
 
+import numpy as np
+
 from dlcompile.errors import ShapeError
-from dlcompile.graph import Tensor
-from dlcompile.ops.core import TensorLike, as_tensors, dot_general, reduce_sum, reshape, transpose
-from dlcompile.ops.elementwise import mul, select
+from dlcompile.graph import Tensor, make_constant
+from dlcompile.ops.core import TensorLike, as_tensors, dot_general, iota, reduce_sum, reshape, transpose
+from dlcompile.ops.elementwise import eq, mul, select
 
 
 def einsum(equation: str, *operands: TensorLike) -> Tensor:
@@ -71,11 +73,6 @@ def _spread(t: Tensor, term: str, order: str) -> Tensor:
 
 def _diagonal(t: Tensor, term: str) -> tuple[Tensor, str]:
     """Axes with the same letter reduced to their diagonal."""
-    from dlcompile.graph import make_constant
-    from dlcompile.ops.core import iota
-    from dlcompile.ops.elementwise import eq
-    import numpy as np
-
     for letter in dict.fromkeys(term):
         while term.count(letter) > 1:
             first, second = (i for i, c in enumerate(term) if c == letter) if term.count(letter) == 2 else (

@@ -7,7 +7,7 @@ from typing import Union
 import numpy as np
 
 from dlcompile.errors import ShapeError
-from dlcompile.graph import DimLike, Tensor, apply, as_dtype, floordiv, make_constant, product
+from dlcompile.graph import DimLike, Tensor, apply, as_dtype, broadcast_shapes, floordiv, make_constant, product
 
 TensorLike = Union[Tensor, np.ndarray, int, float, bool, Sequence]
 
@@ -260,8 +260,6 @@ def dot_general(lhs: TensorLike, rhs: TensorLike, *, contracting, batch=((), ())
 
 def matmul(a: TensorLike, b: TensorLike) -> Tensor:
     """The matrix product with NumPy's rules: leading axes broadcast, a vector is a row on the left and a column on the right."""
-    from dlcompile.graph import broadcast_shapes
-
     a, b = as_tensors(a, b)
     if a.rank == 0 or b.rank == 0:
         raise ShapeError(f"matmul of {a.type} and {b.type}: scalars have no matrix product")

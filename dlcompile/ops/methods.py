@@ -9,12 +9,30 @@ from dlcompile.errors import ShapeError
 from dlcompile.graph import Dim, DimLike, Tensor, at_least, dim_max, dim_min
 from dlcompile.ops import elementwise
 from dlcompile.ops.arithmetic import floor_mod
-from dlcompile.ops.core import (argmax, argmin, cast, cumsum, expand_dims, gather, matmul, reduce_max, reduce_mean, reduce_min, reduce_prod,
-                                reduce_sum, reshape, reverse, slice, squeeze, transpose)
+from dlcompile.ops.core import (
+    argmax,
+    argmin,
+    cast,
+    cumsum,
+    expand_dims,
+    gather,
+    matmul,
+    reduce_max,
+    reduce_mean,
+    reduce_min,
+    reduce_prod,
+    reduce_sum,
+    reshape,
+    reverse,
+    slice,
+    squeeze,
+    transpose,
+)
 
 _BINARY = {"add": elementwise.add, "sub": elementwise.sub, "mul": elementwise.mul, "truediv": elementwise.div, "pow": elementwise.pow,
            "mod": floor_mod, "matmul": matmul, "and": elementwise.logical_and, "or": elementwise.logical_or,
            "xor": elementwise.logical_xor, "lshift": elementwise.shift_left, "rshift": elementwise.shift_right}
+_COMPARISONS = {"lt": elementwise.lt, "le": elementwise.le, "gt": elementwise.gt, "ge": elementwise.ge}
 _UNARY = {"neg": elementwise.neg, "abs": elementwise.abs, "invert": elementwise.logical_not}
 
 
@@ -88,8 +106,8 @@ def install() -> None:
         setattr(Tensor, f"__r{name}__", lambda self, other, f=function: f(other, self))
     for name, function in _UNARY.items():
         setattr(Tensor, f"__{name}__", lambda self, f=function: f(self))
-    for name in ("lt", "le", "gt", "ge"):
-        setattr(Tensor, f"__{name}__", lambda self, other, f=getattr(elementwise, name): f(self, other))
+    for name, function in _COMPARISONS.items():
+        setattr(Tensor, f"__{name}__", lambda self, other, f=function: f(self, other))
     for name, function in (("sum", reduce_sum), ("prod", reduce_prod), ("max", reduce_max), ("min", reduce_min), ("mean", reduce_mean)):
         setattr(Tensor, name, lambda self, axis=None, keepdims=False, f=function: f(self, axis, keepdims))
     Tensor.__getitem__ = getitem

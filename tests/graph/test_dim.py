@@ -1,9 +1,24 @@
 """Symbolic integers against integers: whatever form simplification chooses, the value is that of Python's own arithmetic."""
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from dlcompile.graph import (Dim, at_least, ceildiv, definitely_different, dim_max, dim_min, evaluate, floordiv, mod, parse_dim, product,
-                             substitute, symbol, symbols_of)
+from dlcompile.graph import (
+    Dim,
+    at_least,
+    ceildiv,
+    definitely_different,
+    dim_max,
+    dim_min,
+    evaluate,
+    floordiv,
+    mod,
+    parse_dim,
+    product,
+    substitute,
+    symbol,
+    symbols_of,
+)
 
 NAMES = ("a", "b", "c")
 A, B, C = (symbol(n) for n in NAMES)

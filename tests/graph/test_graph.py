@@ -5,8 +5,26 @@ import pytest
 import dlcompile.operators  # noqa: F401  (fills the table)
 from dlcompile import ops
 from dlcompile.errors import DTypeError, InvalidModelError, ShapeError
-from dlcompile.graph import (DTYPES, Graph, Node, Operator, Tensor, TensorType, absorb, apply, as_dtype, broadcast_shapes, dtype_name,
-                             known_dims, make_constant, make_input, provenance, register, symbol, verify)
+from dlcompile.graph import (
+    DTYPES,
+    Graph,
+    Node,
+    Operator,
+    Tensor,
+    TensorType,
+    absorb,
+    apply,
+    as_dtype,
+    broadcast_shapes,
+    dtype_name,
+    known_dims,
+    make_constant,
+    make_input,
+    provenance,
+    register,
+    symbol,
+    verify,
+)
 
 N = symbol("n")
 

@@ -2,8 +2,8 @@
 import math
 
 import numpy as np
-import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dlcompile import ops
 from dlcompile.graph import OPERATORS, make_input, symbol

@@ -1,7 +1,8 @@
 """Movement of elements against NumPy, on random shapes, static and symbolic."""
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dlcompile import ops

@@ -1,7 +1,8 @@
 """Transposed convolution, and depth against space, against ONNX Runtime."""
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dlcompile import ops
 from dlcompile.errors import ShapeError
