@@ -8,7 +8,7 @@ import numpy as np
 
 from dlcompile.codegen.expressions import c_dim, c_expression, c_number, c_stored
 from dlcompile.graph import DTYPES
-from dlcompile.kernels.ir import (Accumulate, Address, Assign, Declare, Invoke, KernelFunction, Let, LocalBuffer, Loop, Number,
+from dlcompile.kernels.ir import (Accumulate, Address, Assign, Declare, Invoke, KernelFunction, Let, LocalBuffer, Loop, Number, Record,
                                   ScratchBuffer, Statement, Store, Tile, When, walk)
 
 INDENT = "    "
@@ -130,10 +130,13 @@ class _Printer:
                    f"{c_dim(tile.channels)}, {c_dim(tile.a_column)}, {right}, {c_dim(tile.ahead)}, {tile.result});")
 
     def _invoke(self, call: Invoke, pad: str, depth: int) -> Iterator[str]:
-        yield f"{pad}{call.function}({', '.join(self._argument(a) for a in call.arguments)});"
+        yield f"{pad}{call.function}({', '.join(self._argument(a, pad) for a in call.arguments)});"
 
-    def _argument(self, argument) -> str:
+    def _argument(self, argument, pad: str) -> str:
         match argument:
+            case Record(type=kind, fields=fields):
+                lines = "".join(f"{pad}{INDENT}.{name} = {self._argument(value, pad)},\n" for name, value in fields)
+                return f"&({kind}){{\n{lines}{pad}}}"
             case Address(None):
                 return "NULL"
             case Address(buffer, index):

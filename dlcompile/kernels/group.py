@@ -71,10 +71,12 @@ class Lowered:
 
 @dataclass(frozen=True)
 class Context:
-    """What lowering a group may ask: where a tensor is stored (`stored` gives None for one that is not), and the machine."""
+    """What lowering a group may ask: where a tensor is stored (`stored` gives None for one that is not), the machine, and arena memory for a
+    kernel's own use, shared by the threads (`workspace`, given a number of bytes)."""
 
     stored: Callable[[Tensor], Storage | None]
     target: Target
+    workspace: Callable[[DimLike], Storage] | None = None
 
     def readable(self, root: Tensor) -> Callable[[Tensor], Storage | None]:
         """What a kernel that writes `root` may read."""

@@ -15,7 +15,7 @@ from typing import Union
 
 import numpy as np
 
-from dlcompile.graph import DimLike, symbols_of
+from dlcompile.graph import Dim, DimLike, symbols_of
 from dlcompile.graph.dim import substitute as substitute_dim
 
 
@@ -189,11 +189,22 @@ class Address:
 
 
 @dataclass(frozen=True)
+class Record:
+    """An argument of `Invoke`: a structure of the kernel library, by the names of its fields; those left out are zero."""
+
+    type: str
+    fields: tuple[tuple[str, InvokeArgument], ...]
+
+
+InvokeArgument = Union[Address, Record, int, Dim, Number, str]
+
+
+@dataclass(frozen=True)
 class Invoke:
-    """A function of the kernel library, given addresses, integers (Dims), numbers, and texts that are the library's own names."""
+    """A function of the kernel library, given addresses, integers (Dims), numbers, records, and texts that are the library's own names."""
 
     function: str
-    arguments: tuple[Address | DimLike | Number | str, ...]
+    arguments: tuple[InvokeArgument, ...]
     header: str
 
 
@@ -272,7 +283,7 @@ def dims(statement: Statement) -> tuple[DimLike, ...]:
             found += [statement.a_index, statement.a_row, statement.a_column, statement.channels, statement.b_index, statement.b_row]
             found += [d for tap in statement.taps for d in tap] + [statement.valid_rows, statement.valid_columns, statement.ahead]
         case Invoke(arguments=arguments):
-            found += [a.index if isinstance(a, Address) else a for a in arguments if not isinstance(a, (Number, str))]
+            found += [d for a in arguments for d in _argument_dims(a)]
     for root in expressions(statement):
         for expression in walk_expression(root):
             if isinstance(expression, Load):
@@ -280,6 +291,17 @@ def dims(statement: Statement) -> tuple[DimLike, ...]:
             elif isinstance(expression, Index):
                 found.append(expression.value)
     return tuple(found)
+
+
+def _argument_dims(argument: InvokeArgument) -> tuple[DimLike, ...]:
+    match argument:
+        case Address(index=index):
+            return (index,)
+        case Record(fields=fields):
+            return tuple(d for _, value in fields for d in _argument_dims(value))
+        case Number() | str():
+            return ()
+    return (argument,)
 
 
 def symbols_used(statement: Statement) -> frozenset[str]:
@@ -338,8 +360,17 @@ def _map_statement(statement: Statement, change: Callable[[DimLike], DimLike]) -
                 valid_rows=change(statement.valid_rows), valid_columns=change(statement.valid_columns),
                 ahead=change(statement.ahead))
         case Invoke():
-            arguments = tuple(
-                replace(a, index=change(a.index)) if isinstance(a, Address) else a if isinstance(a, (Number, str)) else change(a)
-                for a in statement.arguments)
+            arguments = tuple(_map_argument(a, change) for a in statement.arguments)
             return replace(statement, arguments=arguments)
     return statement
+
+
+def _map_argument(argument: InvokeArgument, change: Callable[[DimLike], DimLike]) -> InvokeArgument:
+    match argument:
+        case Address():
+            return replace(argument, index=change(argument.index))
+        case Record(fields=fields):
+            return replace(argument, fields=tuple((name, _map_argument(value, change)) for name, value in fields))
+        case Number() | str():
+            return argument
+    return change(argument)

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dlcompile.graph import Node, Tensor
-from dlcompile.kernels import attention, scatter
+from dlcompile.kernels import attention, recurrence, scatter
 from dlcompile.kernels.access import Storage
 from dlcompile.kernels.group import Context, Group, Lowered
 
@@ -12,6 +12,9 @@ FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
     "attention": attention.lower_attention,
     "scatter_nd": scatter.lower_scatter,
     "scatter_elements": scatter.lower_scatter,
+    "lstm_sequence": recurrence.lower_sequence,
+    "gru_sequence": recurrence.lower_sequence,
+    "rnn_sequence": recurrence.lower_sequence,
 }
 """operator → how its kernel is made"""
 

@@ -15,6 +15,9 @@ import numpy as np
 from dlcompile import ops
 from dlcompile.graph import Graph, Node, Operator, Tensor, TensorType, apply, ceildiv, make_constant, register
 from dlcompile.graph.graph import topological_order
+from dlcompile.kernels.emit import Parameters
+from dlcompile.kernels.group import Context, Group, Lowered, finish
+from dlcompile.kernels.ir import Address, Invoke, InvokeArgument, Number, Record
 from dlcompile.kernels.target import Target
 from dlcompile.operators.interpreter import evaluate_node
 from dlcompile.operators.recurrent import GATES, gate_activations, optional_operands
@@ -101,3 +104,53 @@ for _kind in GATES:
     register(Operator(
         f"{_kind}_sequence", "control", infer=_infer(_kind), accuracy="sum", multiple_outputs=True,
         flops=lambda i, o, a: 2 * o[0].size * i[1].shape[-2] * (i[1].shape[-1] // a["lanes"])))
+
+
+# -- the kernel -------------------------------------------------------------------------------------------------------------
+FIELDS = {"recurrent_bias": "recurrent_bias", "sequence_lens": "lengths", "initial_h": "initial_h", "initial_c": "initial_c", "p": "peepholes"}
+"""optional operand → the field of `dlc_recurrence` that takes it"""
+
+
+def lower_sequence(group: Group, context: Context) -> Lowered:
+    """A call of the kernel library with everything it needs in one record; the team shares out the work itself."""
+    (node,) = group.anchors
+    attributes, (x, packed, *optional) = node.attributes, node.inputs
+    kind = node.op.removesuffix("_sequence")
+    parameters = Parameters()
+    y, *last = node.outputs
+    length, directions, batch, hidden = y.shape
+    padded = ceildiv(hidden, attributes["lanes"]) * attributes["lanes"]
+
+    def read(tensor: Tensor) -> Address:
+        storage = context.stored(tensor)
+        return Address(parameters.read(storage.argument, tensor.dtype), storage.offset)
+
+    def write(tensor: Tensor) -> Address:
+        storage = context.stored(tensor)
+        return Address(parameters.write(storage.argument, tensor.dtype), storage.offset)
+
+    backwards = {"forward": "{0}", "reverse": "{1}", "bidirectional": "{0, 1}"}[attributes["direction"]]
+    state = context.workspace(4 * 4 * directions * batch * padded)
+    step, row, _ = context.stored(x).strides
+    y_step, y_direction, y_row, _ = context.stored(y).strides
+    fields: list[tuple[str, InvokeArgument]] = [
+        ("T", length), ("N", batch), ("H", hidden), ("D", directions), ("reverse", backwards),
+        ("activation", _activation_table(attributes["activations"])), ("clip", Number(attributes["clip"], np.dtype(np.float32))),
+        ("linear_before_reset", int(attributes["linear_before_reset"])), ("input_forget", int(attributes["input_forget"])),
+        ("x", read(x)), ("x_step", step), ("x_row", row), ("r", read(packed))]
+    fields += [(FIELDS[name], read(tensor)) for name, tensor in zip(attributes["present"], optional, strict=True)]
+    fields += [("y", write(y)), ("y_step", y_step), ("y_direction", y_direction), ("y_row", y_row)]
+    fields += [(name, write(tensor)) for name, tensor in zip(("last_h", "last_c"), last)]
+    workspace = parameters.write(state.argument, np.dtype(np.uint8))
+    fields.append(("state", f"(float *){workspace}"))
+    call = Invoke(f"dlc_{kind}_f32", ("team", Record("dlc_recurrence", tuple(fields))), "dlc_recurrent.h")
+    return finish(parameters, (call,), "recurrence", True)
+
+
+def _activation_table(activations) -> str:
+    """C's initialiser of the activations: [direction][gate] of {kind, alpha, beta}."""
+    def number(value: float) -> str:
+        return f"{float(np.float32(value))!r}f"
+
+    rows = ("{" + ", ".join(f"{{DLC_{name.upper()}, {number(alpha)}, {number(beta)}}}" for name, alpha, beta in gates) + "}" for gates in activations)
+    return "{" + ", ".join(rows) + "}"

@@ -61,7 +61,7 @@ class _Scheduler:
         self.forced = frozenset(graph.outputs) | self._operands_in_memory()
         self.groups = fuse(graph, is_tile=self.is_tile, forced=self.forced, can_lower=self.can_lower)
         self.placement = Placement(graph, self.groups)
-        self.context = Context(self.placement.stored, target)
+        self.context = Context(self.placement.stored, target, self._workspace)
 
     # -- questions that fusion asks -----------------------------------------------------------------------------------------
     def is_tile(self, node: Node) -> bool:
@@ -111,6 +111,10 @@ class _Scheduler:
                 calls.append((group, FORMS[group.form](group, self.context), group.outputs))
         calls = [c for c in calls if c[1].function.body]
         return self._assemble(calls)
+
+    def _workspace(self, nbytes: DimLike) -> Storage:
+        """Arena memory that one kernel uses for itself."""
+        return self.placement.add_buffer(Tensor(TensorType(np.dtype(np.uint8), (nbytes,))))
 
     def _plan(self, group: Group, calls: list) -> Plan:
         (node,) = group.anchors
