@@ -1,0 +1,52 @@
+"""What all tests share: a cache of their own, small models as files, and what the machine has."""
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import onnx
+import pytest
+
+from tests import models
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory):
+    """Nothing that a test compiles comes from, or goes to, the cache of whoever runs it."""
+    before = os.environ.get("DLCOMPILE_CACHE_DIR")
+    os.environ["DLCOMPILE_CACHE_DIR"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["DLCOMPILE_CACHE_DIR"]
+    else:
+        os.environ["DLCOMPILE_CACHE_DIR"] = before
+
+
+@pytest.fixture(scope="session")
+def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The models of `tests/models.py` as ONNX files, by name."""
+    directory = tmp_path_factory.mktemp("models")
+    paths = {}
+    for name, build in models.BUILDERS.items():
+        paths[name] = directory / f"{name}.onnx"
+        onnx.save(build(), paths[name])
+    return paths
+
+
+def compiler(*names: str) -> str:
+    """The first of the compilers that is installed; the test is skipped where none is."""
+    for name in names:
+        if shutil.which(name):
+            return name
+    pytest.skip(f"none of {', '.join(names)} is installed")
+
+
+def sanitizers_work(command: str, directory: Path, flags: tuple[str, ...]) -> bool:
+    """Whether a program built with these sanitizers links and runs here."""
+    source = directory / "sanitized.c"
+    source.write_text("int main(void) { return 0; }\n")
+    program = directory / "sanitized"
+    built = subprocess.run([command, *flags, str(source), "-o", str(program)], capture_output=True)
+    return built.returncode == 0 and subprocess.run([str(program)], capture_output=True).returncode == 0
