@@ -1,0 +1,54 @@
+"""Every example runs as it stands."""
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = ROOT / "examples"
+SCRIPTS = {
+    "compile_and_call.py": "the same answers", "convert.py": "ONNX nodes", "inspect_graph.py": "agree",
+    "threads_and_fork.py": "the forked process agrees: True",
+}
+
+
+def run(*command: str | Path, directory: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))}
+    result = subprocess.run([str(c) for c in command], capture_output=True, text=True, cwd=directory, env=environment,
+                            stdin=subprocess.DEVNULL)
+    assert result.returncode == 0, result.stderr + result.stdout
+    return result.stdout
+
+
+def test_all_scripts_are_tested() -> None:
+    assert {p.name for p in EXAMPLES.glob("*.py")} == {*SCRIPTS, "digits_demo.py"}
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_script(script, tmp_path) -> None:
+    assert SCRIPTS[script] in run(sys.executable, EXAMPLES / script, directory=tmp_path)
+
+
+def test_digits_demo(tmp_path) -> None:
+    pytest.importorskip("sklearn")
+    output = run(sys.executable, EXAMPLES / "digits_demo.py", "--build", "build", directory=tmp_path)
+    lines = {line.split("┃")[0].split("│")[0].strip(): line for line in output.splitlines()}
+    accuracies = [float(lines[row].split("│")[1].strip(" %")) for row in ("dlcompile, Python", "dlcompile, C")]
+    assert accuracies[0] == accuracies[1] > 95
+    assert "Traceback" not in output and (tmp_path / "build" / "digits.h").exists() and (tmp_path / "build" / "digits.so").exists()
+    if "ONNX Runtime, Python" in lines:
+        assert "the same digit as ONNX Runtime for 100.00%" in output
+
+
+def test_call_from_c(tmp_path) -> None:
+    if not shutil.which("make"):
+        pytest.skip("make is not installed")
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    directory = tmp_path / "examples" / "call_from_c"
+    run("make", f"PYTHON={sys.executable}", directory=directory)
+    assert "|(8, 15)| = 17" in run(directory / "main", directory=directory)
