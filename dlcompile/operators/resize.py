@@ -17,6 +17,7 @@ from dlcompile.errors import InvalidModelError
 from dlcompile.graph import DimLike, Tensor, floordiv, is_float, make_constant
 from dlcompile.graph.graph import topological_order
 from dlcompile.operators.composite import composite
+from dlcompile.operators.interpreter import evaluate_node
 
 FLOAT = np.dtype(np.float32)
 
@@ -28,8 +29,6 @@ def _number(value: DimLike | float) -> Tensor:
 
 def _computed(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors as constants where nothing symbolic is in them."""
-    from dlcompile.operators.interpreter import evaluate_node
-
     if not all(t.type.is_static for t in tensors) or any(n.op == "dims" for n in topological_order(tensors)):
         return tensors
     values: dict[Tensor, np.ndarray] = {}

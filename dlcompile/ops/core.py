@@ -7,7 +7,8 @@ from typing import Union
 import numpy as np
 
 from dlcompile.errors import ShapeError
-from dlcompile.graph import DimLike, Tensor, apply, as_dtype, broadcast_shapes, floordiv, make_constant, product
+from dlcompile.graph import Dim, DimLike, Tensor, apply, as_dtype, broadcast_shapes, floordiv, is_float, is_integer, make_constant, product
+from dlcompile.ops.exact import exact_integers
 
 TensorLike = Union[Tensor, np.ndarray, int, float, bool, Sequence]
 
@@ -46,7 +47,13 @@ def axis_indices(axes: int | Sequence[int] | None, rank: int) -> tuple[int, ...]
 def cast(x: TensorLike, dtype) -> Tensor:
     """`x` converted to `dtype`: floats to integers truncate, anything to bool is != 0."""
     x, dtype = as_tensor(x), as_dtype(dtype)
-    return x if x.dtype == dtype else apply("cast", x, dtype=dtype)
+    if x.dtype == dtype:
+        return x
+    if is_float(x.dtype) and is_integer(dtype) and not x.is_constant:
+        found = exact_integers(x)
+        if found is not None and any(isinstance(v, Dim) for v in found.flat):
+            return cast(reshape(shape_vector(found.ravel().tolist()), found.shape), dtype)
+    return apply("cast", x, dtype=dtype)
 
 
 def reshape(x: TensorLike, shape: Sequence[DimLike]) -> Tensor:
