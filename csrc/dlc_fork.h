@@ -1,8 +1,8 @@
 /* Threads: libgomp's team, and what to do where a fork has taken its workers away.
  *
  * libgomp keeps the workers of a thread for the next parallel region of that thread. After a fork the child has one thread, which still
- * believes in workers that do not exist in the child, and waits for them for ever. A thread started after the fork gets workers of its own, so
- * the child's first thread has its parallel regions run by such a thread, one for each context.
+ * believes in workers that do not exist in the child, and waits for them for ever. A thread started after the fork gets workers of its
+ * own, so the child's first thread has its parallel regions run by such a thread, one for each context.
  */
 #ifndef DLC_FORK_H
 #define DLC_FORK_H
@@ -23,7 +23,7 @@ extern int omp_get_num_threads(void);
 extern int omp_get_num_procs(void);
 extern int omp_get_max_threads(void);
 
-static int dlc_forks;         /* how often this process, or one it was forked from, has forked since the library was loaded */
+static int dlc_forks; /* how often this process, or one it was forked from, has forked since the library was loaded */
 static pthread_once_t dlc_threads_once = PTHREAD_ONCE_INIT;
 
 static void dlc_forked(void)

@@ -10,8 +10,17 @@ from __future__ import annotations
 
 import importlib
 
-from dlcompile.errors import (ArgumentError, DTypeError, Error, ExecutionError, InvalidModelError, LibraryError, ShapeError, ToolchainError,
-                              UnsupportedOperatorError)
+from dlcompile.errors import (
+    ArgumentError,
+    DTypeError,
+    Error,
+    ExecutionError,
+    InvalidModelError,
+    LibraryError,
+    ShapeError,
+    ToolchainError,
+    UnsupportedOperatorError,
+)
 from dlcompile.version import VERSION as __version__
 
 _HOMES = {

@@ -7,8 +7,19 @@ from dataclasses import replace
 import numpy as np
 
 from dlcompile.graph import DTYPES, TensorType, dim_max, symbol
-from dlcompile.kernels.program import (Buffer, BufferArgument, Call, Constraint, ConstantArgument, DimArgument, InputArgument, Kernel,
-                                       OutputArgument, Port, Program)
+from dlcompile.kernels.program import (
+    Buffer,
+    BufferArgument,
+    Call,
+    ConstantArgument,
+    Constraint,
+    DimArgument,
+    InputArgument,
+    Kernel,
+    OutputArgument,
+    Port,
+    Program,
+)
 
 COMPILERS = [c for c in ("gcc", "clang") if shutil.which(c)]
 FLOAT = np.dtype(np.float32)

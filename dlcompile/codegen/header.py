@@ -18,7 +18,7 @@ def header_text(program: Program, names: Interface, target: Target) -> str:
     symbols = "".join(f", int64_t {s}" for s in names.symbols)
     parameters = "".join([symbols, *(f", const {public_type(p)} *{n}" for n, p in zip(names.inputs, program.inputs)),
                           *(f", {public_type(p)} *{n}" for n, p in zip(names.outputs, program.outputs))])
-    sizes = f"for these dimensions and with that many threads (0: the default)" if names.symbols else "with that many threads (0: the default)"
+    sizes = ("for these dimensions and " if names.symbols else "") + "with that many threads (0: the default)"
     arena_parameters = (symbols + ", int32_t threads").removeprefix(", ")
     dims = "int64_t symbols: the sizes of the model's symbolic dimensions.\n * " if names.symbols else ""
     return f"""\

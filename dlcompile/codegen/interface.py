@@ -8,7 +8,9 @@ from dlcompile.graph import DTYPES
 from dlcompile.kernels.program import Port, Program
 
 _PUBLIC_TYPES = {"dlc_float16": "uint16_t", "dlc_bfloat16": "uint16_t"}
-_LOCALS = ("symbol_values", "input_arrays", "output_arrays", "context", "team", "alone", "arena", "weights", "d", "at", "overflow", "symbols", "values", "inputs", "outputs", "threads")
+_LOCALS = ("context", "team", "alone", "arena", "weights", "d", "at", "overflow", "symbols", "values", "inputs", "outputs", "threads",
+           "symbol_values", "input_arrays", "output_arrays")
+"""variables of the functions that have the parameters"""
 
 
 @dataclass(frozen=True)

@@ -1,96 +1,19 @@
-"""The C source files of a model: its kernels, and the file that has its functions, tables and the list of calls."""
+"""The source file of a model that has its functions, the tables that describe it, and the list of calls."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from dlcompile.codegen.dims import Expressions, c_int, linear
 from dlcompile.codegen.interface import Interface, public_type
 from dlcompile.codegen.names import c_comment, c_string
-from dlcompile.errors import InvalidModelError
-from dlcompile.graph import DTYPES, DimLike, dtype_name
+from dlcompile.codegen.units import call_title
+from dlcompile.graph import DimLike, dtype_name
 from dlcompile.kernels.memory import plan_arena
-from dlcompile.kernels.program import (Argument, BufferArgument, Call, ConstantArgument, DimArgument, InputArgument, Kernel, OutputArgument,
-                                       Port, Program)
+from dlcompile.kernels.program import Argument, BufferArgument, Call, ConstantArgument, DimArgument, InputArgument, OutputArgument, Program
 from dlcompile.kernels.target import Target
 from dlcompile.version import FORMAT, VERSION
 
-UNIT_WEIGHT = 24.0
-"""how much kernel (`Kernel.weight`) a translation unit gets: enough to outweigh reading the headers, little enough to share out over cores"""
 
-MAX_UNITS = 32
-
-
-# -- kernels ----------------------------------------------------------------------------------------------------------------
-def distinct_kernels(program: Program) -> list[Kernel]:
-    """The kernels that are called, in order of first call. Two kernels may not share a name."""
-    kernels: dict[str, Kernel] = {}
-    for call in program.calls:
-        if kernels.setdefault(call.kernel.name, call.kernel) is not call.kernel and kernels[call.kernel.name] != call.kernel:
-            raise InvalidModelError(f"two kernels are called {call.kernel.name!r}")
-    return list(kernels.values())
-
-
-def split_kernels(kernels: Sequence[Kernel]) -> list[list[Kernel]]:
-    """The kernels of each translation unit, in order, the units about equally heavy: the heaviest kernel first, each to the unit with the
-    least weight so far."""
-    count = max(1, min(MAX_UNITS, len(kernels), round(sum(k.weight for k in kernels) / UNIT_WEIGHT)))
-    units: list[list[int]] = [[] for _ in range(count)]
-    weights = [0.0] * count
-    for index in sorted(range(len(kernels)), key=lambda i: -kernels[i].weight):
-        lightest = weights.index(min(weights))
-        units[lightest].append(index)
-        weights[lightest] += kernels[index].weight
-    return [[kernels[i] for i in sorted(unit)] for unit in units if unit]
-
-
-def _parameters(kernel: Kernel) -> str:
-    return ", ".join(["dlc_team *team", *(f"{kind}{'' if kind.endswith('*') else ' '}{name}" for kind, name in kernel.parameters)])
-
-
-def kernels_header(program: Program, names: Interface) -> str:
-    """NAME_kernels.h: the prototypes of all kernels, none of them visible outside the library."""
-    kernels = distinct_kernels(program)
-    half = any("dlc_float16" in kind or "dlc_bfloat16" in kind for k in kernels for kind, _ in k.parameters)
-    prototypes = "\n".join(f"void {names.function(k.name)}({_parameters(k)});" for k in kernels)
-    return f"""\
-/* The kernels of {names.name}. */
-#ifndef DLC_KERNELS_{names.name}
-#define DLC_KERNELS_{names.name}
-
-#include "dlc_base.h"
-{'#include "dlc_half.h"' + chr(10) if half else ''}
-#pragma GCC visibility push(hidden)
-{prototypes}
-#pragma GCC visibility pop
-
-#endif
-"""
-
-
-def kernels_source(program: Program, names: Interface, kernels: Sequence[Kernel], part: int, parts: int) -> str:
-    """A translation unit of kernels."""
-    headers = dict.fromkeys(h for k in kernels for h in k.headers)
-    users: dict[str, list[Call]] = {}
-    for call in program.calls:
-        users.setdefault(call.kernel.name, []).append(call)
-    functions = []
-    for kernel in kernels:
-        calls = users[kernel.name]
-        more = f", and {len(calls) - 1} more" if len(calls) > 1 else ""
-        functions.append(f"/* {c_comment(_title(calls[0]))}{more} */\n"
-                         f"void {names.function(kernel.name)}({_parameters(kernel)})\n{{\n{kernel.body.rstrip()}\n}}\n")
-    includes = "".join(f'#include "{h}"\n' for h in headers)
-    return (f"/* Kernels of {names.name}, part {part} of {parts}; {names.name}.c calls them. Written by dlcompile {VERSION}. */\n"
-            f'{includes}\n#include "{names.name}_kernels.h"\n\n' + "\n".join(functions))
-
-
-def _title(call: Call) -> str:
-    return f"{', '.join(call.origin) or 'no node of the model'} ({call.form})"
-
-
-# -- the model's own file ---------------------------------------------------------------------------------------------------
 def library_source(program: Program, names: Interface, target: Target, header: str) -> str:
     """NAME.c: the functions of the header, the tables that describe the model, and the calls of its kernels."""
     return _Library(program, names, target).text(header)
@@ -202,7 +125,7 @@ struct {name} {{
         kinds = {kind for kind, _ in used}
         dims = [a.value for c in program.calls for a in c.arguments if isinstance(a, DimArgument)]
         texts = " ".join(self.expressions.value(d) for d in dims)
-        yield "/* Every thread of the team comes through here, and shares in the calls it meets; some calls are made by the first thread alone. */"
+        yield "/* Every thread of the team comes through here and shares in the calls it meets; some are made by the first thread alone. */"
         yield "static void this_calls(dlc_context *context, dlc_team *team)\n{"
         if BufferArgument in kinds:
             yield "    void *const arena = context->arena;"
@@ -230,7 +153,7 @@ struct {name} {{
         yield "}\n"
 
     def _call(self, index: int, call: Call) -> Iterator[str]:
-        yield f"\n    /* {c_comment(_title(call))} */"
+        yield f"\n    /* {c_comment(call_title(call))} */"
         if call.barrier and index and self.program.threads != 1:
             yield "    dlc_barrier(team);"
         yield f"    dlc_mark(context, team, {index});"
@@ -258,7 +181,8 @@ struct {name} {{
     def _weights(self) -> str:
         if not self.program.constants:
             return ""
-        return f"extern const void *const {self.name}_weights_address __attribute__((visibility(\"hidden\"))); /* in {self.name}_weights.S */\n"
+        return (f"/* in {self.name}_weights.S */\n"
+                f'extern const void *const {self.name}_weights_address __attribute__((visibility("hidden")));\n')
 
     # -- info ---------------------------------------------------------------------------------------------------------------
     def _info(self, header: str) -> Iterator[str]:

@@ -12,7 +12,8 @@ from dlcompile.codegen.csrc import csrc_dir, included
 from dlcompile.codegen.header import header_text
 from dlcompile.codegen.interface import interface
 from dlcompile.codegen.kernels import printed
-from dlcompile.codegen.library import distinct_kernels, kernels_header, kernels_source, library_source, split_kernels
+from dlcompile.codegen.library import library_source
+from dlcompile.codegen.units import distinct_kernels, kernels_header, kernels_source, split_kernels
 from dlcompile.kernels.program import ALIGNMENT, Program
 from dlcompile.kernels.target import Target
 from dlcompile.version import VERSION

@@ -9,7 +9,7 @@ import numpy as np
 from dlcompile.errors import ArgumentError, Error, ExecutionError
 from dlcompile.runtime.ports import TensorInfo
 
-_MEMORY_ERROR, _STATUS_OF_ARGUMENTS = 3, (1, 2)  # dlc_status
+_STATUS_OF_ARGUMENTS = (1, 2)  # dlc_status: DLC_ERROR_ARGUMENT, DLC_ERROR_SHAPE
 
 
 class Arguments:
@@ -118,7 +118,7 @@ class Arguments:
     def wrong(self, args: tuple, symbols: Sequence[int]) -> ArgumentError:
         """The error for shapes that do not go together, naming the first input and axis that does not."""
         bound: dict[str, tuple[int, str]] = {}
-        for index, (port, value) in enumerate(zip(self.inputs, args)):
+        for port, value in zip(self.inputs, args):
             shape = tuple(getattr(value, "shape", None) or np.shape(value))
             expected = f"{self.name}: input {port.name!r} has shape {shape}, expected {port}"
             if len(shape) != len(port.shape):

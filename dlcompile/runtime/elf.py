@@ -34,9 +34,9 @@ def _parse(path: Path, data: mmap.mmap, size: int) -> dict[str, str]:
     if data[:6] != b"\x7fELF\x02\x01" or struct.unpack_from("<H", data, 16)[0] != 3:
         raise LibraryError(f"{path} is not a shared library (of a 64-bit little-endian Linux)")
     machine = struct.unpack_from("<H", data, 18)[0]
-    (start,) = struct.unpack_from("<Q", data, 32)
-    entry, count = struct.unpack_from("<HH", data, 54)
-    if entry < 56 or start + entry * count > size:
+    start, sections = struct.unpack_from("<QQ", data, 32)
+    entry, count, section_entry, section_count = struct.unpack_from("<HHHH", data, 54)
+    if entry < 56 or start + entry * count > size or sections + section_entry * section_count > size:  # the sections come last
         raise LibraryError(f"{path} is truncated")
     notes = []
     for position in range(start, start + entry * count, entry):
@@ -69,9 +69,10 @@ def _find(notes: bytes) -> dict[str, str] | None:
 def check_note(path: str | os.PathLike, note: dict[str, str]) -> None:
     """LibraryError where the library is of another format than this version loads, or needs a CPU that this one is not."""
     if note.get("format") != str(FORMAT):
-        raise LibraryError(f"{path} was made by dlcompile {note.get('version', '?')} in format {note.get('format', '?')}; this is dlcompile "
-                           f"{VERSION}, which loads format {FORMAT}. Compile the model again")
+        made = f"{path} was made by dlcompile {note.get('version', '?')} in format {note.get('format', '?')}"
+        raise LibraryError(f"{made}; this is dlcompile {VERSION}, which loads format {FORMAT}. Compile the model again")
     features = cpu_features()
     missing = [f for f in note.get("features", "").split() if f not in features]
     if missing and features:
-        raise LibraryError(f"{path} is compiled for {note.get('target', '?')}; this CPU lacks {' '.join(missing)}. Compile it with another target")
+        raise LibraryError(f"{path} is compiled for {note.get('target', '?')}; this CPU lacks {' '.join(missing)}. "
+                           "Compile the model for another target")

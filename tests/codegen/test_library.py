@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dlcompile.codegen import generate
-from dlcompile.codegen.library import split_kernels
+from dlcompile.codegen.units import split_kernels
 from dlcompile.errors import InvalidModelError
 from dlcompile.kernels.program import Kernel
 from dlcompile.kernels.target import resolve_target

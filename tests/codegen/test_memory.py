@@ -52,8 +52,9 @@ int64_t plan(int32_t count, const dlc_buffer *buffers, const int64_t *sizes, int
     return dlc_plan_arena(count, buffers, sizes, offsets, order, placed);
 }
 """)
-    subprocess.run([COMPILERS[0], "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined", "-fsanitize-undefined-trap-on-error",
-                    f"-I{csrc_dir()}", "-o", str(folder / "plan.so"), str(folder / "plan.c")], check=True)
+    subprocess.run([COMPILERS[0], "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-fsanitize=undefined",
+                    "-fsanitize-undefined-trap-on-error", f"-I{csrc_dir()}", "-o",
+                    str(folder / "plan.so"), str(folder / "plan.c")], check=True)
     library = ctypes.CDLL(str(folder / "plan.so"))
     library.plan.restype = ctypes.c_int64
 

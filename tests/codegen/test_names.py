@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from dlcompile.codegen.names import RESERVED, c_comment, c_string, identifier, model_identifier, unique_identifiers
 from tests.programs import COMPILERS
 
-NASTY = ['', 'x', 'a*/b', '/*', '*/ int main; /*', 'quote"', "back\\slash", "line\nbreak", "tab\t", "\r", "??/", "??'", "*\\\n/", "größe", "\u202e",
-         "日本語", "\x00", "a;rm -rf /", "$(x)", "`x`", "%s%n", "\ud800", "\\", "a\\", "?", "input.1", "/model/conv/Conv_output_0", "1st", "_x",
-         "int", "class", "dlc_run", "this_info", "x" * 300, "é" * 300]
+NASTY = [
+    '', 'x', 'a*/b', '/*', '*/ int main; /*', 'quote"', "back\\slash", "line\nbreak", "tab\t", "\r", "??/", "??'", "*\\\n/", "größe",
+    "\u202e", "日本語", "\x00", "a;rm -rf /", "$(x)", "`x`", "%s%n", "\ud800", "\\", "a\\", "?", "input.1", "1st", "_x", "int", "class",
+    "/model/conv/Conv_output_0", "dlc_run", "this_info", "x" * 300, "é" * 300,
+]
 
 
 @given(st.text())

@@ -55,7 +55,8 @@ def test_a_failure_leaves_what_was_there(tmp_path, monkeypatch):
 
 
 def test_weights_are_aligned_and_in_order(tmp_path):
-    constants = (np.arange(3, dtype=np.float32), np.zeros((0, 4), np.int64), np.array(7, ">i4"), np.arange(6, dtype=np.int8).reshape(2, 3).T)
+    constants = (np.arange(3, dtype=np.float32), np.zeros((0, 4), np.int64), np.array(7, ">i4"),
+                 np.arange(6, dtype=np.int8).reshape(2, 3).T)
     project = Project("m", NATIVE, {}, constants)
     project.write_sources(tmp_path)
     data = (tmp_path / "m.weights").read_bytes()

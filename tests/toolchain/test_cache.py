@@ -20,7 +20,8 @@ X = np.arange(6, dtype=np.float32).reshape(2, 3)
 def onnx_model(bias: float = 1.0) -> onnx.ModelProto:
     graph = helper.make_graph(
         [helper.make_node("Add", ["x", "b"], ["y"], name="Plus")], "plus",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])], [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 3])],
         [numpy_helper.from_array(np.full(3, bias, np.float32), "b")])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 

@@ -30,7 +30,8 @@ def model() -> onnx.ModelProto:
         helper.make_node("Decoy", [], ["d"], location="decoy.bin", text=b"\x0a\x08location\x12\x09decoy.bin"),
     ]
     graph = helper.make_graph(nodes, "g", [], [], [external("w", "weights.bin"), numpy_helper.from_array(np.zeros(9), "plain")])
-    function = helper.make_function("own", "F", [], ["y"], [helper.make_node("Constant", [], ["y"], value=external("", "function.bin"))], [])
+    body = helper.make_node("Constant", [], ["y"], value=external("", "function.bin"))
+    function = helper.make_function("own", "F", [], ["y"], [body], [])
     return helper.make_model(graph, functions=[function])
 
 

@@ -1,0 +1,171 @@
+/* What generated code says about its model, and where everything lies for given values of its symbolic dimensions. */
+#ifndef DLC_LAYOUT_H
+#define DLC_LAYOUT_H
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dlc_base.h"
+#include "dlc_model.h"
+#include "dlc_plan.h"
+
+#define DLC_ERROR_BYTES 512 /* of a message */
+#define DLC_MAX_THREADS 1024
+
+struct dlc_context;
+
+/* Two dimensions that have to be equal. */
+typedef struct dlc_constraint {
+    dlc_size left, right;
+    const char *left_text, *right_text;
+    const char *origin; /* the model's node that needs it */
+} dlc_constraint;
+
+/* What the code of a model says about it. Sizes refer to the values that `evaluate` computes of the symbols. */
+typedef struct dlc_program {
+    const dlc_model_info *info;
+    int32_t expression_count, cost_count;
+    int32_t buffer_count; /* 0 where the arena was planned at compile time */
+    int32_t constraint_count, scratch_count;
+    int64_t arena_bytes; /* of an arena planned at compile time */
+    int (*evaluate)(const int64_t *symbols, int64_t *values);        /* not 0: a value does not fit 64 bits */
+    void (*evaluate_costs)(const int64_t *symbols, int64_t *values); /* one that does not fit is -1 */
+    const dlc_buffer *buffers;
+    const dlc_constraint *constraints;
+    const dlc_size *scratch;    /* bytes each thread needs in the calls that need any; it gets the most of them */
+    const dlc_size *dimensions; /* of the inputs, one after the other, then of the outputs */
+    const dlc_size *port_bytes; /* of the inputs, then of the outputs */
+    const dlc_size *flops, *bytes; /* of the calls */
+    void (*calls)(struct dlc_context *context, dlc_team *team); /* every thread of the team runs this */
+} dlc_program;
+
+/* Where everything lies for some values of the symbols. */
+typedef struct dlc_layout {
+    int64_t *values, *sizes, *offsets;
+    int32_t *order, *placed;
+    int64_t bytes, scratch; /* of the arena's buffers; of each thread */
+} dlc_layout;
+
+/* -- errors ------------------------------------------------------------------------------------------------------------- */
+__attribute__((format(printf, 3, 4))) static int32_t dlc_fail(char *error, int32_t status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error, DLC_ERROR_BYTES, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+/* "batch=3, seq=7", for messages */
+static const char *dlc_symbols_text(const dlc_model_info *info, const int64_t *symbols, char *text, size_t size)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (int32_t i = 0; i < info->symbol_count && used < size; ++i)
+        used += (size_t)snprintf(text + used, size - used, "%s%s=%" PRId64, i ? ", " : "", info->symbols[i], symbols[i]);
+    return text;
+}
+
+/* -- layout ------------------------------------------------------------------------------------------------------------- */
+/* Room for a layout behind `extra` bytes, in one allocation. */
+static void *dlc_layout_allocate(const dlc_program *program, size_t extra, dlc_layout *layout)
+{
+    const size_t values = (size_t)program->expression_count, buffers = (size_t)program->buffer_count;
+    extra = (extra + 7) & ~(size_t)7;
+    size_t size = extra + (values + 2 * buffers) * sizeof(int64_t) + 2 * buffers * sizeof(int32_t);
+    size = (size + DLC_ARENA_ALIGNMENT) & -(size_t)DLC_ARENA_ALIGNMENT;
+    unsigned char *memory = aligned_alloc(DLC_ARENA_ALIGNMENT, size);
+    if (memory) {
+        memset(memory, 0, size);
+        layout->values = (int64_t *)(void *)(memory + extra);
+        layout->sizes = layout->values + values;
+        layout->offsets = layout->sizes + buffers;
+        layout->order = (int32_t *)(void *)(layout->offsets + buffers);
+        layout->placed = layout->order + buffers;
+    }
+    return memory;
+}
+
+static int32_t dlc_check_symbols(const dlc_program *program, const int64_t *symbols, char *error)
+{
+    const dlc_model_info *info = program->info;
+    for (int32_t i = 0; i < info->symbol_count; ++i)
+        if (symbols[i] < 0)
+            return dlc_fail(error, DLC_ERROR_ARGUMENT, "%s: dimension %s is %" PRId64 ", and must not be negative", info->name,
+                            info->symbols[i], symbols[i]);
+    return DLC_OK;
+}
+
+/* The values of all expressions, and whether the model takes them. */
+static int32_t dlc_evaluate(const dlc_program *program, const int64_t *symbols, int64_t *values, char *error)
+{
+    const dlc_model_info *info = program->info;
+    char text[256];
+    int32_t status = dlc_check_symbols(program, symbols, error);
+    if (status)
+        return status;
+    if (program->evaluate(symbols, values))
+        return dlc_fail(error, DLC_ERROR_SHAPE, "%s: with %s an array has more bytes than 64 bits can count", info->name,
+                        dlc_symbols_text(info, symbols, text, sizeof text));
+    for (int32_t i = 0; i < program->constraint_count; ++i) {
+        const dlc_constraint *c = &program->constraints[i];
+        const int64_t left = dlc_size_value(c->left, values), right = dlc_size_value(c->right, values);
+        if (left != right)
+            return dlc_fail(error, DLC_ERROR_SHAPE, "%s: node %s needs %s and %s to be equal; they are %" PRId64 " and %" PRId64 " (%s)",
+                            info->name, c->origin, c->left_text, c->right_text, left, right,
+                            dlc_symbols_text(info, symbols, text, sizeof text));
+    }
+    const dlc_size *dimension = program->dimensions;
+    for (int32_t i = 0; i < info->input_count + info->output_count; ++i) {
+        const dlc_port *port = i < info->input_count ? &info->inputs[i] : &info->outputs[i - info->input_count];
+        for (int32_t axis = 0; axis < port->rank; ++axis, ++dimension) {
+            const int64_t value = dlc_size_value(*dimension, values);
+            if (value < 0)
+                return dlc_fail(error, DLC_ERROR_SHAPE, "%s: axis %d of %s has %s = %" PRId64 " elements (%s)", info->name, (int)axis,
+                                port->name, port->dims[axis].text, value, dlc_symbols_text(info, symbols, text, sizeof text));
+        }
+    }
+    return DLC_OK;
+}
+
+static int32_t dlc_lay_out(const dlc_program *program, const int64_t *symbols, dlc_layout *layout, char *error)
+{
+    const dlc_model_info *info = program->info;
+    char text[256];
+    int32_t status = dlc_evaluate(program, symbols, layout->values, error);
+    if (status)
+        return status;
+    layout->bytes = program->arena_bytes;
+    layout->scratch = 0;
+    for (int32_t i = 0; i < program->buffer_count; ++i) {
+        layout->sizes[i] = dlc_size_value(program->buffers[i].bytes, layout->values);
+        if (layout->sizes[i] < 0)
+            return dlc_fail(error, DLC_ERROR_SHAPE, "%s: with %s an intermediate array has a negative size", info->name,
+                            dlc_symbols_text(info, symbols, text, sizeof text));
+    }
+    if (program->buffer_count)
+        layout->bytes = dlc_plan_arena(program->buffer_count, program->buffers, layout->sizes, layout->offsets, layout->order,
+                                       layout->placed);
+    for (int32_t i = 0; i < program->scratch_count; ++i) {
+        const int64_t bytes = dlc_size_value(program->scratch[i], layout->values);
+        layout->scratch = bytes > layout->scratch ? bytes : layout->scratch;
+    }
+    if (layout->bytes < 0 || layout->scratch > INT64_MAX / (2 * DLC_MAX_THREADS))
+        return dlc_fail(error, DLC_ERROR_SHAPE, "%s: with %s the arena has more bytes than 64 bits can count", info->name,
+                        dlc_symbols_text(info, symbols, text, sizeof text));
+    layout->scratch = (layout->scratch + DLC_ARENA_ALIGNMENT - 1) & -(int64_t)DLC_ARENA_ALIGNMENT;
+    return DLC_OK;
+}
+
+/* Buffers, then the scratch of each thread. -1 beyond 64 bits. */
+static int64_t dlc_layout_bytes(const dlc_layout *layout, int32_t threads)
+{
+    int overflow = 0;
+    const int64_t bytes = dlc_checked_add(&overflow, layout->bytes, layout->scratch * threads);
+    return overflow ? -1 : bytes;
+}
+
+#endif
