@@ -12,7 +12,6 @@ import numpy as np
 
 from dlcompile.errors import ArgumentError, ExecutionError
 from dlcompile.graph import OPERATORS, Dim, Graph, Node, Operator, Tensor, TensorType, dtype_name, make_input, substitute
-from dlcompile.graph import evaluate as evaluate_dim
 from dlcompile.graph.dim import Symbol
 from dlcompile.graph.graph import topological_order
 
@@ -30,9 +29,10 @@ def evaluate(graph: Graph, inputs: Mapping[str, Any] | Sequence[Any], *, observe
     arrays = _in_order(graph, inputs)
     known = bind_symbols(graph, arrays, symbols)
     for left, right, origin in graph.constraints:
-        a, b = evaluate_dim(left, known), evaluate_dim(right, known)
+        a, b = substitute(left, known), substitute(right, known)
         if a != b:
-            raise ExecutionError(f"{left} = {a} and {right} = {b} must be equal" + (f" (node {', '.join(origin)})" if origin else ""))
+            raise ExecutionError(f"{_equation(left, a)} and {_equation(right, b)} must be equal"
+                                 + (f" (node {', '.join(origin)})" if origin else ""))
     values: dict[Tensor, np.ndarray] = dict(zip(graph.inputs, arrays))
     uses: dict[Tensor, int] = {}
     for tensor in (*(t for n in graph.nodes for t in n.inputs), *graph.outputs):
@@ -84,6 +84,10 @@ def _evaluate_composite(operator: Operator, attributes: Mapping[str, Any], opera
         results = evaluate_node(node, *(t.value if t.is_constant else values[t] for t in node.inputs))
         values.update(zip(node.outputs, results, strict=True))
     return tuple(t.value if t.is_constant else values[t] for t in outputs)
+
+
+def _equation(dim, value) -> str:
+    return str(dim) if str(dim) == str(value) else f"{dim} = {value}"
 
 
 @dataclass(frozen=True)

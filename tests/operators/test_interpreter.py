@@ -93,3 +93,11 @@ def test_operands_are_not_written_to():
     a, b, c = make_input("x", np.float32, (3, 2)), make_input("i", np.int64, (1, 1)), make_input("u", np.float32, (1, 2))
     evaluate(Graph("g", [a, b, c], [ops.scatter_nd(a, b, c), ops.sort(a), ops.cumsum(a, 0, exclusive=True)]), [x, i, u])
     np.testing.assert_array_equal(x, before)
+
+
+def test_a_body_that_speaks_of_dimensions_nobody_has():
+    state = make_input("state", np.float32, (M,))
+    x = make_input("x", np.float32, (N,))
+    made = ops.scan(Graph("body", [state], [ops.neg(state)]), x, num_carry=1, num_scanned=0, length=2)
+    with pytest.raises(ExecutionError, match="n = 3 and m must be equal"):
+        evaluate(Graph("g", [x], made), [normal(3)])
