@@ -332,24 +332,30 @@ DLC_INLINE void dlc_recurrence_f32(dlc_team *team, const dlc_recurrence *l, cons
 {
     const int64_t blocks = dlc_recurrence_padded(l->H) / DLC_LANES;
     const int64_t step = l->N * l->H * blocks * DLC_LANES * dlc_cell_gates(cell);
-    if (l->D % team->count != 0 && step >= DLC_RECURRENCE_SHARED) {
-        const dlc_range part = dlc_split(team, l->D * blocks);
-        dlc_recurrence_blocks(l, cell, part.begin, part.end, team);
-    } else { /* whole directions, one after the other: the weights of one stay in the second-level cache */
-        const dlc_range part = dlc_split(team, l->D);
-        for (int64_t d = part.begin; d < part.end; ++d)
-            dlc_recurrence_blocks(l, cell, d * blocks, (d + 1) * blocks, NULL);
-    }
+    const int shared = l->D % team->count != 0 && step >= DLC_RECURRENCE_SHARED;
+    const dlc_range part = dlc_split(team, shared ? l->D * blocks : l->D);
+    const int64_t scale = shared ? 1 : blocks, end = part.end * scale;
+    int64_t from = part.begin * scale;
+    do { /* at least once: who has no blocks waits with the others all the same */
+        /* Whole directions go one after the other, so that the weights of each stay in the second-level cache. */
+        const int64_t to = shared ? end : dlc_min(end, from + blocks);
+        dlc_recurrence_blocks(l, cell, from, to, shared ? team : NULL);
+        from = to;
+    } while (from < end);
 }
 
 DLC_NOINLINE void dlc_rnn_f32(dlc_team *team, const dlc_recurrence *l) { dlc_recurrence_f32(team, l, DLC_RNN); }
 DLC_NOINLINE void dlc_lstm_f32(dlc_team *team, const dlc_recurrence *l) { dlc_recurrence_f32(team, l, DLC_LSTM); }
-DLC_NOINLINE void dlc_gru_f32(dlc_team *team, const dlc_recurrence *l)
+DLC_NOINLINE void dlc_gru_reset_after(dlc_team *team, const dlc_recurrence *l) { dlc_recurrence_f32(team, l, DLC_GRU); }
+DLC_NOINLINE void dlc_gru_reset_first(dlc_team *team, const dlc_recurrence *l) { dlc_recurrence_f32(team, l, DLC_GRU_RESET_FIRST); }
+
+/* Inlined, so that only the variant that the layer needs is compiled. */
+DLC_INLINE void dlc_gru_f32(dlc_team *team, const dlc_recurrence *l)
 {
     if (l->linear_before_reset)
-        dlc_recurrence_f32(team, l, DLC_GRU);
+        dlc_gru_reset_after(team, l);
     else
-        dlc_recurrence_f32(team, l, DLC_GRU_RESET_FIRST);
+        dlc_gru_reset_first(team, l);
 }
 
 #undef DLC_EACH_LANE

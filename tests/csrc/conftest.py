@@ -81,16 +81,16 @@ def configuration(request):
 
 @pytest.fixture(scope="session")
 def run_sanitized(tmp_path_factory):
-    """run_sanitized(program, configuration): builds a program with a main() under ASan and UBSan and runs it; fails on any report."""
+    """run_sanitized(program, configuration, sanitizers): builds a program with a main() under sanitizers and runs it; fails on any report."""
     folder = tmp_path_factory.mktemp("sanitized")
 
-    def run(source: str, configuration: tuple[str, str]) -> str:
+    def run(source: str, configuration: tuple[str, str], sanitizers: str = "address,undefined") -> str:
         compiler, width = configuration
         if compiler != "gcc":
             pytest.skip("one compiler's sanitizers are enough, and GCC's compile faster")
-        stem = folder / hashlib.sha256(repr((source, configuration)).encode()).hexdigest()[:16]
+        stem = folder / hashlib.sha256(repr((source, configuration, sanitizers)).encode()).hexdigest()[:16]
         stem.with_suffix(".c").write_text(source)
-        command = [compiler, "-std=gnu11", "-O1", "-g", "-fno-math-errno", "-fsanitize=address,undefined", "-fno-sanitize-recover=all",
+        command = [compiler, "-std=gnu11", "-O1", "-g", "-fno-math-errno", f"-fsanitize={sanitizers}", "-fno-sanitize-recover=all",
                    "-fopenmp-simd", *TARGETS[width].flags, f"-I{CSRC}", f"{stem}.c", "-o", str(stem), "-lm", "-lpthread"]
         subprocess.run(command, check=True)
         done = subprocess.run([str(stem)], capture_output=True, text=True)

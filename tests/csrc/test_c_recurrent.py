@@ -13,7 +13,11 @@ typedef struct { dlc_team team; const dlc_recurrence *layer; int64_t cell; } job
 static void *work(void *argument)
 {
     job *const j = argument;
-    (j->cell == 0 ? dlc_rnn_f32 : j->cell == 1 ? dlc_lstm_f32 : dlc_gru_f32)(&j->team, j->layer);
+    switch (j->cell) {
+    case 0: dlc_rnn_f32(&j->team, j->layer); break;
+    case 1: dlc_lstm_f32(&j->team, j->layer); break;
+    case 2: dlc_gru_f32(&j->team, j->layer); break;
+    }
     return 0;
 }
 int64_t state_bytes(int64_t N, int64_t H, int64_t D) { return dlc_recurrence_state(N, H, D); }
@@ -190,3 +194,41 @@ def test_no_steps(build, configuration, aligned):
     assert y.size == 0
     np.testing.assert_array_equal(h, operands[5])
     np.testing.assert_array_equal(c, operands[6])
+
+
+PROGRAM = SOURCE + """
+#include <stdlib.h>
+static float *numbers(int64_t count)
+{
+    float *const p = aligned_alloc(64, (size_t)(count * 4 + 63) / 64 * 64);
+    for (int64_t i = 0; i < count; ++i)
+        p[i] = (float)(i % 7 - 3) * 0.1f;
+    return p;
+}
+int main(void)
+{
+    for (int64_t cell = 0; cell < 3; ++cell)
+        for (int64_t before = 0; before < 2; ++before) {
+            const int64_t T = 3, N = 3, H = 150, D = 1, G = cell == 0 ? 1 : cell == 1 ? 4 : 3, Hp = dlc_recurrence_padded(H);
+            const int64_t n[] = {T, N, H, D, 0, 0, before, 0, N * D * G * Hp, D * G * Hp, D * N * H, N * H, H};
+            const float activations[19] = {DLC_SIGMOID, 0, 0, DLC_TANH, 0, 0, DLC_TANH};
+            int32_t lengths[] = {3, 1, 2};
+            void *p[] = {numbers(T * N * D * G * Hp), numbers(D * Hp * H * G), numbers(D * G * Hp), numbers(D * 3 * H), numbers(D * N * H),
+                         numbers(D * N * H), lengths, numbers(T * D * N * H), numbers(D * N * H), numbers(D * N * H),
+                         numbers(dlc_recurrence_state(N, H, D) / 4)};
+            run(cell, 3, n, activations, p);
+            for (int i = 0; i < 11; ++i)
+                if (i != 6)
+                    free(p[i]);
+        }
+    return 0;
+}
+"""
+
+
+@pytest.mark.parametrize("sanitizers", ["address,undefined", "thread"])
+def test_teams_under_sanitizers(sanitizers, run_sanitized, configuration):
+    """No access outside the operands, and no two threads at one address without a barrier between them."""
+    if configuration != ("gcc", "x86-64-v3"):
+        pytest.skip("one width: sanitized code of this size compiles slowly")
+    run_sanitized(PROGRAM, configuration, sanitizers)
