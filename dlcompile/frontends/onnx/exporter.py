@@ -24,10 +24,11 @@ def export_onnx(graph: Graph, path: str | os.PathLike | None = None, *, opset: i
                 external_data: bool | str | None = None) -> onnx.ModelProto:
     """`graph` as an ONNX model, which is returned and, where a path is given, written there.
 
-    Composites are written as the ONNX operators they are named after, as far as `opset` (18 or newer) has them, and decomposed
-    otherwise. Names of inputs and outputs and symbolic dimensions (as `dim_param`) are kept.
-    external_data: where the weights go: in the file (False), in a file beside it (True: `<path>.data`, or its name); None decides by
-    the 2 GiB that one file can hold. Raises `UnsupportedOperatorError` for an operator that ONNX cannot express.
+    Composites are written as the ONNX operators they are named after, as far as `opset` (18 or newer) has them, and
+    decomposed otherwise. Names of inputs and outputs and symbolic dimensions (as `dim_param`) are kept.
+    external_data: where the weights go: in the file (False), in a file beside it (True: `<path>.data`, or its name);
+    None decides by the 2 GiB that one file can hold. Raises `UnsupportedOperatorError` for an operator that ONNX cannot
+    express.
     """
     newest = onnx.defs.onnx_opset_version()
     if not OLDEST_OPSET <= opset <= newest:
@@ -44,7 +45,9 @@ def export_onnx(graph: Graph, path: str | os.PathLike | None = None, *, opset: i
     writer.write(graph)
     outputs = _declare_outputs(writer, graph)
     proto = helper.make_graph(writer.nodes, graph.name, inputs, outputs)
-    model = helper.make_model(proto, opset_imports=[helper.make_opsetid("", opset)], producer_name="dlcompile", ir_version=_ir_version(opset))
+    model = helper.make_model(
+        proto, opset_imports=[helper.make_opsetid("", opset)], producer_name="dlcompile", ir_version=_ir_version(opset)
+    )
     if external_data:
         name = external_data if isinstance(external_data, str) else f"{Path(path).name}.data"
         _write_outside(model.graph, writer.initializers, Path(path), name)
@@ -111,7 +114,7 @@ def _rename(nodes, renamed: dict[str, str]) -> None:
                 _rename(attribute.g.node, renamed)
 
 
-# -- files ------------------------------------------------------------------------------------------------------------------
+# -- files -------------------------------------------------------------------------------------------------------------
 def _write_outside(proto: onnx.GraphProto, initializers: dict[str, np.ndarray], path: Path, name: str) -> None:
     """Weights in a file beside the model, each on a page of its own so that it can be mapped."""
     if Path(name).name != name:

@@ -1,4 +1,5 @@
-"""The walk from an ONNX model to a `Graph`: names to tensors, nodes in order, each through its row or its function body."""
+"""The walk from an ONNX model to a `Graph`: names to tensors, nodes in order, each through its row or its function
+body."""
 from __future__ import annotations
 
 import contextlib
@@ -21,7 +22,8 @@ from dlcompile.frontends.onnx.shapes import SymbolTable, assumptions, fixed_symb
 from dlcompile.graph import Dim, DimLike, Graph, Shape, Tensor, make_constant, make_input, provenance, substitute
 from dlcompile.graph.graph import Constraint
 
-BEFORE_ONNX = {"LayerNormalization", "SimplifiedLayerNormalization"}  # ONNX Runtime has them at opsets where ONNX does not
+# ONNX Runtime has these at opsets where ONNX does not
+BEFORE_ONNX = {"LayerNormalization", "SimplifiedLayerNormalization"}
 Functions = Mapping[tuple[str, str, str], FunctionProto]
 
 
@@ -29,7 +31,8 @@ Functions = Mapping[tuple[str, str, str], FunctionProto]
 class Scope:
     """The values that nodes of one graph (or function body) can see, and what their operators mean.
 
-    values: tensors by name; an initializer stays a proto until it is read. `parent`: of the graph around a branch or a loop's body.
+    values: tensors by name; an initializer stays a proto until it is read.
+    parent: the scope of the graph around a branch or a loop's body.
     versions: of each operator domain; `functions`: those the model brings; `inside`: the functions being expanded.
     """
 
@@ -60,10 +63,13 @@ class Scope:
         return Scope(self.source, self.versions, self.functions, self, inside=self.inside)
 
     def import_graph(self, graph: GraphProto, inputs: Sequence[Tensor] = ()) -> list[Tensor]:
-        """The outputs of a graph nested in this scope (a branch, a body) when its formal inputs are the given tensors."""
+        """The outputs of a graph nested in this scope (a branch, a body) when its formal inputs are the given
+        tensors."""
         scope = self.child()
         if len(inputs) != len(graph.input):
-            raise InvalidModelError(f"the graph {graph.name!r} takes {len(graph.input)} inputs; it is given {len(inputs)}")
+            raise InvalidModelError(
+                f"the graph {graph.name!r} takes {len(graph.input)} inputs; it is given {len(inputs)}"
+            )
         declare_initializers(graph, scope)
         scope.values.update((formal.name, tensor) for formal, tensor in zip(graph.input, inputs))
         import_nodes(graph.node, scope)
@@ -76,14 +82,15 @@ def import_onnx(source: str | os.PathLike | bytes | onnx.ModelProto, *, name: st
 
     source: the path of a file (external data is read from below its folder), the bytes of one, or a `ModelProto`.
     name: of the graph; by default the file's stem, or the name the model gives itself.
-    dims: symbolic dimensions pinned to an integer, or renamed: `{"batch": 8, "N": "batch"}`. Symbols are named as the model's
-    `dim_param`s, with whatever an identifier cannot hold made `_`; a dimension without a name becomes `<input>_d<axis>`.
-    values: inputs fixed to a value, `{"sample_rate": 16000}`: constants of the graph, no inputs of it. What depends on them alone, such
-    as which branch of an `If` is taken, is decided here.
+    dims: symbolic dimensions pinned to an integer, or renamed: `{"batch": 8, "N": "batch"}`. Symbols are named as the
+    model's `dim_param`s, with whatever an identifier cannot hold made `_`; a dimension without a name becomes
+    `<input>_d<axis>`.
+    values: inputs fixed to a value, `{"sample_rate": 16000}`: constants of the graph, no inputs of it. What depends on
+    them alone, such as which branch of an `If` is taken, is decided here.
 
-    Opsets 7 to the newest that the onnx package knows are read as they are, older ones through its version converter. Raises
-    `UnsupportedOperatorError` naming every operator that is not known, and `InvalidModelError` (`ShapeError`, `DTypeError`) naming
-    the file, the node and what was expected.
+    Opsets 7 to the newest that the onnx package knows are read as they are, older ones through its version converter.
+    Raises `UnsupportedOperatorError` naming every operator that is not known, and `InvalidModelError` (`ShapeError`,
+    `DTypeError`) naming the file, the node and what was expected.
     """
     opened = open_model(source)
     try:
@@ -101,7 +108,8 @@ def _import(source: Source, name: str, dims: Mapping[str, int | str], values: Ma
     scope = Scope(source, versions, functions)
     _refuse_unknown(proto.node, scope)
     declare_initializers(proto, scope)
-    inputs = [i for i in proto.input if i.name not in scope.values]  # before IR version 4 initializers are listed as inputs too
+    # before IR version 4 initializers are listed as inputs too
+    inputs = [i for i in proto.input if i.name not in scope.values]
     _refuse_repeated("input", [i.name for i in inputs])
     _refuse_repeated("output", [o.name for o in proto.output])
     if not proto.output:
@@ -136,8 +144,14 @@ def _walk(source: Source, name: str, scope: Scope, inputs: Sequence[onnx.ValueIn
     scope.values.update((i.name, tensor) for i, tensor in zip(inputs, tensors))
     import_nodes(proto.node, scope)
     outputs = [_output(scope, o.name) for o in proto.output]
-    return Graph(name, tensors, outputs, input_names=[i.name for i in inputs], output_names=[o.name for o in proto.output],
-                 constraints=assumed)
+    return Graph(
+        name,
+        tensors,
+        outputs,
+        input_names=[i.name for i in inputs],
+        output_names=[o.name for o in proto.output],
+        constraints=assumed,
+    )
 
 
 def _output(scope: Scope, name: str) -> Tensor:
@@ -148,11 +162,14 @@ def _output(scope: Scope, name: str) -> Tensor:
 
 
 def _fix_inputs(scope: Scope, inputs: Sequence[onnx.ValueInfoProto], values: Mapping[str, ArrayLike]) -> None:
-    """Make constants of the inputs that are given a value. `ArgumentError` where there is no such input or the value does not fit it."""
+    """Make constants of the inputs that are given a value. `ArgumentError` where there is no such input or the value
+    does not fit it."""
     declared = {i.name: i for i in inputs}
     for name, value in values.items():
         if name not in declared:
-            raise ArgumentError(f"values: the model has no input {name!r}; it has {', '.join(map(repr, declared)) or 'none'}")
+            raise ArgumentError(
+                f"values: the model has no input {name!r}; it has {', '.join(map(repr, declared)) or 'none'}"
+            )
         dtype, array = _input_dtype(declared[name]), np.asarray(value)
         shape = [d.dim_value if d.HasField("dim_value") else None for d in declared[name].type.tensor_type.shape.dim]
         if len(shape) != array.ndim or any(d is not None and d != n for d, n in zip(shape, array.shape)):
@@ -192,7 +209,7 @@ def declare_initializers(graph: GraphProto, scope: Scope) -> None:
         raise InvalidModelError(f"sparse initializers are not supported: {names}; store them dense")
 
 
-# -- nodes ------------------------------------------------------------------------------------------------------------------
+# -- nodes -------------------------------------------------------------------------------------------------------------
 def node_names(nodes: Iterable[NodeProto]) -> list[str]:
     """What to call each node: its name, or its operator and position."""
     return [node.name or f"{node.op_type}_{index}" for index, node in enumerate(nodes)]
@@ -212,7 +229,9 @@ def import_nodes(nodes: Sequence[NodeProto], scope: Scope, formal: Mapping[str, 
             if not name:
                 continue
             if tensor is None:
-                raise UnsupportedOperatorError(f"node {node.name!r} ({node.op_type}): its output {position} ({name!r}) is not supported")
+                raise UnsupportedOperatorError(
+                    f"node {node.name!r} ({node.op_type}): its output {position} ({name!r}) is not supported"
+                )
             if tensor.name is None:
                 tensor.name = name
             scope.values[name] = tensor
@@ -253,13 +272,17 @@ def _in_order(nodes: Sequence[NodeProto], names: Sequence[str], scope: Scope) ->
     for index, node in enumerate(nodes):
         for output in filter(None, node.output):
             if output in makers or output in scope.values:
-                raise InvalidModelError(f"node {names[index]!r} ({node.op_type}): its output {output!r} is made more than once")
+                raise InvalidModelError(
+                    f"node {names[index]!r} ({node.op_type}): its output {output!r} is made more than once"
+                )
             makers[output] = index
     needs = [reads(node) for node in nodes]
     missing = [f"{value!r} of node {names[i]!r} ({nodes[i].op_type})" for i, values in enumerate(needs)
                for value in values if value not in makers and not scope.has(value)]
     if missing:
-        raise InvalidModelError(f"inputs that no node makes, and that are neither graph inputs nor initializers: {', '.join(missing)}")
+        raise InvalidModelError(
+            f"inputs that no node makes, and that are neither graph inputs nor initializers: {', '.join(missing)}"
+        )
     order: list[int] = []
     done = [False] * len(nodes)
     for root in range(len(nodes)):
@@ -285,7 +308,7 @@ def _in_order(nodes: Sequence[NodeProto], names: Sequence[str], scope: Scope) ->
     return order
 
 
-# -- operators without a row ------------------------------------------------------------------------------------------------
+# -- operators without a row -------------------------------------------------------------------------------------------
 def _refuse_unknown(nodes: Sequence[NodeProto], scope: Scope) -> None:
     """`UnsupportedOperatorError` naming every operator of the model that has neither a row nor a function body."""
     unknown: dict[str, list[str]] = {}
@@ -306,7 +329,10 @@ def _refuse_unknown(nodes: Sequence[NodeProto], scope: Scope) -> None:
 
     visit(nodes, scope.versions)
     if unknown:
-        listed = "; ".join(f"{op} (node {', '.join(names[:8])}{' and more' if len(names) > 8 else ''})" for op, names in sorted(unknown.items()))
+        listed = "; ".join(
+            f"{op} (node {', '.join(names[:8])}{' and more' if len(names) > 8 else ''})"
+            for op, names in sorted(unknown.items())
+        )
         raise UnsupportedOperatorError(f"operators that are not supported at opset {scope.versions['']}: {listed}")
 
 
@@ -331,9 +357,15 @@ def _function_body(node: OnnxNode, inputs: list[Tensor | None]) -> FunctionProto
         del proto.attribute[:]
         proto.attribute.extend(node.attribute_protos.values())
         types = [_type_proto(t).SerializeToString() for t in inputs]
-        text = schema.get_context_dependent_function_with_opset_version(max(versions), proto.SerializeToString(), types) if versions else b""
+        text = (
+            schema.get_context_dependent_function_with_opset_version(max(versions), proto.SerializeToString(), types)
+            if versions
+            else b""
+        )
     if not text:
-        raise UnsupportedOperatorError(f"ONNX gives {node.op_type} no definition at opset {node.version} for these inputs")
+        raise UnsupportedOperatorError(
+            f"ONNX gives {node.op_type} no definition at opset {node.version} for these inputs"
+        )
     body.ParseFromString(text)
     return body
 
@@ -353,7 +385,9 @@ def _expand(node: OnnxNode, function: FunctionProto, inputs: list[Tensor | None]
         raise InvalidModelError(f"{len(inputs)} inputs; the function {function.name!r} has {len(function.input)}")
     versions = _versions(function.opset_import, f"function {function.name!r}")
     scope = Scope(node.scope.source, versions, node.scope.functions, inside=(*node.scope.inside, function.name))
-    left_out = {name for name, tensor in zip(function.input, [*inputs, *[None] * len(function.input)]) if tensor is None}
+    left_out = {
+        name for name, tensor in zip(function.input, [*inputs, *[None] * len(function.input)]) if tensor is None
+    }
     scope.values.update((name, tensor) for name, tensor in zip(function.input, inputs) if tensor is not None)
     formal = {proto.name: proto for proto in function.attribute_proto}
     if node.schema is not None:

@@ -17,7 +17,8 @@ from dlcompile.graph import Tensor
 if TYPE_CHECKING:
     from dlcompile.frontends.onnx.importer import Scope
 
-# (domain, operator) → [(since, row)] with rising versions; the row is called with the node and its tensors (None for one left out)
+# (domain, operator) → [(since, row)] with rising versions; the row is called with the node and its tensors (None for
+# one left out)
 IMPORTERS: dict[tuple[str, str], list[tuple[int, Callable]]] = {}
 
 
@@ -26,7 +27,8 @@ class Declined(Exception):
 
 
 def importer(*names: str, since: int = 1, domain: str = ""):
-    """Declare a function to import the operators `names` from version `since` of their domain on, until a row with a higher `since`."""
+    """Declare a function to import the operators `names` from version `since` of their domain on, until a row with a
+    higher `since`."""
     def declare(function: Callable) -> Callable:
         for name in names:
             rows = IMPORTERS.setdefault((domain, name), [])
@@ -61,7 +63,8 @@ class OnnxNode:
     """One node being imported.
 
     proto: the node as the file has it; `name` its name, or its operator and position where it has none.
-    version: of the operator's domain; `scope`: the values it can see; `formal`: attributes of the function it is in the body of.
+    version: of the operator's domain; `scope`: the values it can see; `formal`: attributes of the function it is in the
+    body of.
     """
 
     proto: onnx.NodeProto
@@ -99,7 +102,8 @@ class OnnxNode:
         return given
 
     def __getitem__(self, name: str) -> Any:
-        """The value of an attribute: as given, else ONNX's default, else None. `InvalidModelError` where it is required or of a wrong type."""
+        """The value of an attribute: as given, else ONNX's default, else None. `InvalidModelError` where it is required
+        or of a wrong type."""
         if name not in self.read:
             self.read[name] = self._read(name)
         return self.read[name]
@@ -119,7 +123,10 @@ class OnnxNode:
                 raise InvalidModelError(f"the attribute {name!r} is missing")
             given = formal.default_value
             return attribute_value(given, self.scope) if given.type else None
-        if formal is not None and int(formal.type.value if hasattr(formal.type, "value") else formal.type) != given.type:
+        if (
+            formal is not None
+            and int(formal.type.value if hasattr(formal.type, "value") else formal.type) != given.type
+        ):
             expected, actual = (AttributeProto.AttributeType.Name(int(t.value if hasattr(t, "value") else t))
                                 for t in (formal.type, given.type))
             raise InvalidModelError(f"the attribute {name!r} is {actual}; expected {expected}")
@@ -139,7 +146,11 @@ class OnnxNode:
             return
         given = len(inputs)
         if not schema.min_input <= given <= schema.max_input:
-            expected = schema.min_input if schema.min_input == schema.max_input else f"{schema.min_input} to {schema.max_input}"
+            expected = (
+                schema.min_input
+                if schema.min_input == schema.max_input
+                else f"{schema.min_input} to {schema.max_input}"
+            )
             raise InvalidModelError(f"{given} inputs; expected {expected}")
         _check_types(schema, inputs)
 
@@ -161,12 +172,15 @@ def _check_types(schema: onnx.defs.OpSchema, inputs: list[Tensor | None]) -> Non
         if formal.is_homogeneous and letter in single:
             other, dtype = bound.setdefault(letter, (formal.name, tensor.dtype))
             if dtype != tensor.dtype:
-                raise DTypeError(f"input {position} ({formal.name}) is {tensor.dtype} where {other} is {dtype}; expected one type")
+                raise DTypeError(
+                    f"input {position} ({formal.name}) is {tensor.dtype} where {other} is {dtype}; expected one type"
+                )
 
 
 @cache
 def _type_table(domain: str, name: str, version: int) -> tuple[dict[str, frozenset[np.dtype]], frozenset[str]]:
-    """For each type parameter of an operator, or type written out, the dtypes it admits; and which of them are parameters."""
+    """For each type parameter of an operator, or type written out, the dtypes it admits; and which of them are
+    parameters."""
     schema = find_schema(domain, name, version)
     table = {c.type_param_str: _dtypes(c.allowed_type_strs) for c in schema.type_constraints}
     parameters = frozenset(table)
@@ -236,7 +250,9 @@ def _constant_only(tensor: Tensor) -> bool:
         seen.add(current)
         if current.producer is None or current.producer.op == "random_bits":
             return False
-        if current.producer.op == "dims" and not (current.known is not None and all(isinstance(v, int) for v in current.known.ravel().tolist())):
+        if current.producer.op == "dims" and not (
+            current.known is not None and all(isinstance(v, int) for v in current.known.ravel().tolist())
+        ):
             return False
         stack += current.producer.inputs
     return True

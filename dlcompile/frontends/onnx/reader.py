@@ -1,7 +1,7 @@
 """Opening a model: bytes to a checked `ModelProto`, and the arrays its tensors hold, wherever they lie.
 
-A model file is not to be trusted: every size it claims is held against the bytes that are there before anything is allocated, and
-external data is read from below the model's own folder only.
+A model file is not to be trusted: every size it claims is held against the bytes that are there before anything is
+allocated, and external data is read from below the model's own folder only.
 """
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _PARSE_LIMIT = 2**31 - 1  # protobuf's own
 
 @dataclass(frozen=True)
 class Source:
-    """An opened model: the proto, what to call it in errors and in C (`label`, `name`), and where its external data lies (None: nowhere)."""
+    """An opened model: the proto, what to call it in errors and in C (`label`, `name`), and where its external data
+    lies (None: nowhere)."""
 
     model: onnx.ModelProto
     label: str
@@ -36,8 +37,8 @@ class Source:
 
 
 def open_model(source) -> Source:
-    """`source` (a path, the bytes of a file, or a `ModelProto`) opened, checked for being a model at all and of an opset that can be
-    imported. `InvalidModelError` says what is wrong with it."""
+    """`source` (a path, the bytes of a file, or a `ModelProto`) opened, checked for being a model at all and of an
+    opset that can be imported. `InvalidModelError` says what is wrong with it."""
     if isinstance(source, onnx.ModelProto):
         opened = Source(source, source.graph.name or "model", source.graph.name or "model", None)
     elif isinstance(source, (bytes, bytearray, memoryview)):
@@ -48,7 +49,9 @@ def open_model(source) -> Source:
         opened = Source(_parse(_read(path), str(path)), str(path), path.stem, path.parent.resolve())
     model, label = opened.model, opened.label
     if not model.opset_import or not model.HasField("graph"):
-        raise InvalidModelError(f"{label}: not an ONNX model: it has no {'graph' if model.opset_import else 'opset_import'}")
+        raise InvalidModelError(
+            f"{label}: not an ONNX model: it has no {'graph' if model.opset_import else 'opset_import'}"
+        )
     if opened.opset < OLDEST_OPSET:
         opened = Source(_convert(model, label), label, opened.name, opened.folder)
     return opened
@@ -61,7 +64,9 @@ def opset_version(imports, label: str) -> int:
     if not versions:
         return newest
     if len(versions) > 1:
-        raise InvalidModelError(f"{label}: imports more than one version of ONNX's operators: {', '.join(map(str, sorted(versions)))}")
+        raise InvalidModelError(
+            f"{label}: imports more than one version of ONNX's operators: {', '.join(map(str, sorted(versions)))}"
+        )
     (version,) = versions
     if not 1 <= version <= newest:
         raise InvalidModelError(f"{label}: uses opset {version}; onnx {onnx.__version__} knows 1 to {newest}")
@@ -72,7 +77,10 @@ def _read(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > _PARSE_LIMIT:
-            raise InvalidModelError(f"{path}: {size} bytes are more than the 2 GiB an ONNX file can have; its weights belong in external data")
+            raise InvalidModelError(
+                f"{path}: {size} bytes are more than the 2 GiB an ONNX file can have; "
+                f"its weights belong in external data"
+            )
         return path.read_bytes()
     except OSError as error:
         raise InvalidModelError(f"{path}: cannot be read: {error.strerror or error}") from None
@@ -85,7 +93,9 @@ def _parse(data: bytes, label: str) -> onnx.ModelProto:
     try:
         model.ParseFromString(data)
     except DecodeError:
-        raise InvalidModelError(f"{label}: not an ONNX model, or a truncated one: its {len(data)} bytes are no protobuf message") from None
+        raise InvalidModelError(
+            f"{label}: not an ONNX model, or a truncated one: its {len(data)} bytes are no protobuf message"
+        ) from None
     return model
 
 
@@ -96,15 +106,18 @@ def _convert(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
         return version_converter.convert_version(model, OLDEST_OPSET)
     except Exception as error:  # the converter raises whatever its C++ meets
         version = opset_version(model.opset_import, label)
-        raise InvalidModelError(f"{label}: uses opset {version}, and onnx's version converter cannot bring it to {OLDEST_OPSET}: {error}") from None
+        raise InvalidModelError(
+            f"{label}: uses opset {version}, and onnx's version converter cannot bring it to {OLDEST_OPSET}: {error}"
+        ) from None
 
 
-# -- tensors ----------------------------------------------------------------------------------------------------------------
+# -- tensors -----------------------------------------------------------------------------------------------------------
 _FOUR_BITS = {TensorProto.INT4: (np.int8, 8), TensorProto.UINT4: (np.uint8, 0)}  # widened: (type, bias of the sign bit)
 
 
 def element_type(code: int, what: str) -> np.dtype:
-    """The dtype of an ONNX element type; `DTypeError` naming `what` where dlcompile has none. 4-bit integers are widened to 8."""
+    """The dtype of an ONNX element type; `DTypeError` naming `what` where dlcompile has none. 4-bit integers are
+    widened to 8."""
     if code in _FOUR_BITS:
         return np.dtype(_FOUR_BITS[code][0])
     try:
@@ -176,7 +189,9 @@ def _external(proto: TensorProto, stored: int, source: Source, what: str) -> np.
     entries = {entry.key: entry.value for entry in proto.external_data}
     location = entries.get("location", "")
     if source.folder is None:
-        raise InvalidModelError(f"{what}: its data lies in the file {location!r}; import the model by its path for that to be found")
+        raise InvalidModelError(
+            f"{what}: its data lies in the file {location!r}; import the model by its path for that to be found"
+        )
     path = _inside(location, source.folder, what)
     try:
         offset, length = int(entries.get("offset") or 0), int(entries.get("length") or stored)
@@ -187,7 +202,9 @@ def _external(proto: TensorProto, stored: int, source: Source, what: str) -> np.
     try:
         size = path.stat().st_size
         if offset + stored > size:
-            raise InvalidModelError(f"{what}: needs bytes {offset} to {offset + stored} of {location!r}, which has {size}")
+            raise InvalidModelError(
+                f"{what}: needs bytes {offset} to {offset + stored} of {location!r}, which has {size}"
+            )
         return np.memmap(path, np.uint8, "r", offset, (stored,)).view(np.ndarray) if stored else np.empty(0, np.uint8)
     except (OSError, ValueError) as error:
         raise InvalidModelError(f"{what}: external data {location!r} cannot be read: {error}") from None

@@ -9,17 +9,33 @@ from contextvars import ContextVar
 import onnx
 
 from dlcompile.errors import ArgumentError, InvalidModelError, ShapeError
-from dlcompile.graph import (Dim, DimLike, Shape, Tensor, at_least, current_origin, dim_max, dim_min, known_dims, parse_dim, substitute,
-                             symbol, symbols_of, unify)
+from dlcompile.graph import (
+    Dim,
+    DimLike,
+    Shape,
+    Tensor,
+    at_least,
+    current_origin,
+    dim_max,
+    dim_min,
+    known_dims,
+    parse_dim,
+    substitute,
+    symbol,
+    symbols_of,
+    unify,
+)
 from dlcompile.graph.graph import Constraint
 
-_NAMELESS = {"", "None", "none", "-1", "unk"}  # what exporters write for "I do not know"; the same word twice is not the same size
+# what exporters write for "I do not know"; the same word twice is not the same size
+_NAMELESS = {"", "None", "none", "-1", "unk"}
 
 
 class SymbolTable:
     """The symbols of a model: one for each `dim_param`, a fresh one for each dimension without a name.
 
-    Shapes are declared input by input, then `finish` holds the caller's `dims` against the symbols there are, then `resolve` gives shapes.
+    Shapes are declared input by input, then `finish` holds the caller's `dims` against the symbols there are, then
+    `resolve` gives shapes.
     """
 
     def __init__(self, dims: Mapping[str, int | str]):
@@ -58,21 +74,31 @@ class SymbolTable:
         self.names[param] = unique
 
     def finish(self) -> None:
-        """Decide what each `dim_param` stands for. `ArgumentError` where `dims` names a symbol that the model does not have."""
+        """Decide what each `dim_param` stands for. `ArgumentError` where `dims` names a symbol that the model does not
+        have."""
         for param, identifier in self.names.items():
             self.values[param] = symbol(identifier)
-        for param in self.names:  # "2*seq + 1" is an expression where seq itself is a dimension; by itself it is just a name
+        for (
+            param
+        ) in self.names:  # "2*seq + 1" is an expression where seq itself is a dimension; by itself it is just a name
             try:
                 value = parse_dim(param)
             except (ValueError, ArithmeticError, RecursionError, MemoryError):
                 continue
-            if not param.isidentifier() and symbols_of(value) and all(self.names.get(s.name) == s.name for s in symbols_of(value)):
+            if (
+                not param.isidentifier()
+                and symbols_of(value)
+                and all(self.names.get(s.name) == s.name for s in symbols_of(value))
+            ):
                 self.values[param] = value
         wanted: dict[str, DimLike] = {}
         for name, value in self.dims.items():
             identifier = self.names.get(name, name)
             if identifier not in self.names.values():
-                raise ArgumentError(f"dims: the model has no symbolic dimension {name!r}; it has {', '.join(self.names.values()) or 'none'}")
+                raise ArgumentError(
+                    f"dims: the model has no symbolic dimension {name!r}; "
+                    f"it has {', '.join(self.names.values()) or 'none'}"
+                )
             if isinstance(value, str) and value.isidentifier():
                 wanted[identifier] = symbol(value)
             elif isinstance(value, int) and not isinstance(value, bool) and value >= 0:
@@ -86,7 +112,7 @@ class SymbolTable:
         return tuple(d if isinstance(d, int) else substitute(self.values[d], fixed) for d in shape)
 
 
-# -- what is taken on trust while a model is read ---------------------------------------------------------------------------
+# -- what is taken on trust while a model is read ----------------------------------------------------------------------
 _assumed: ContextVar[list[Constraint] | None] = ContextVar("dlcompile_onnx_assumed", default=None)
 
 
@@ -102,7 +128,8 @@ def assumptions() -> Iterator[list[Constraint]]:
 
 
 def assume_equal(a: DimLike, b: DimLike, what: str) -> DimLike:
-    """The dimension `a` and `b` both are. Where that cannot be seen the compiled model checks it; `ShapeError` where they differ."""
+    """The dimension `a` and `b` both are. Where that cannot be seen the compiled model checks it; `ShapeError` where
+    they differ."""
     if a != b and _assumed.get() is not None:
         result = unify(a, b, what)
         _assumed.get().append((a, b, current_origin()))
@@ -134,7 +161,7 @@ def _preference(dim: Dim) -> tuple[bool, int, str]:
     return re.search(r"_d\d+$", str(dim)) is not None, len(str(dim)), str(dim)
 
 
-# -- axes and positions -----------------------------------------------------------------------------------------------------
+# -- axes and positions ------------------------------------------------------------------------------------------------
 def as_axis(axis: int, rank: int) -> int:
     """An axis counted from the front. `ShapeError` where a tensor of that rank has no such axis."""
     if not -rank <= axis < rank:
@@ -163,8 +190,8 @@ def axes_of(tensor: Tensor | None) -> tuple[int, ...] | None:
 def clamp(value: DimLike, low: DimLike, high: DimLike) -> DimLike:
     """min(max(value, low), high), where `high - low` is the size of an axis.
 
-    The first and the last element of a dynamic axis are taken to be there: `x[:, -1:]` has one column, and that the axis is not empty
-    is checked when the model runs.
+    The first and the last element of a dynamic axis are taken to be there: `x[:, -1:]` has one column, and that the
+    axis is not empty is checked when the model runs.
     """
     if isinstance(value, int) and value >= 10**9:  # what exporters write for "to the end", 2**31 - 1 and 2**63 - 1 too
         return high

@@ -12,7 +12,8 @@ from dlcompile.graph import DimLike, ceildiv, dim_max, dim_min, floordiv
 class Window:
     """kernel, strides, dilations and padding ((before, after) pairs), an entry for each spatial axis.
 
-    With `ceil_mode`, `padding` is as much longer at the end as the last window reaches over it; `given` is the padding without that.
+    With `ceil_mode`, `padding` is as much longer at the end as the last window reaches over it; `given` is the padding
+    without that.
     """
 
     kernel: tuple[DimLike, ...]
@@ -28,10 +29,15 @@ class Window:
         strides, dilations = node.get("strides", (1,) * n), node.get("dilations", (1,) * n)
         pads, auto_pad = node.get("pads", (0,) * 2 * n), node.get("auto_pad", "NOTSET")
         if not len(kernel) == len(strides) == len(dilations) == n or len(pads) != 2 * n:
-            raise InvalidModelError(f"kernel_shape {list(kernel)}, strides {list(strides)}, dilations {list(dilations)} and pads {list(pads)} "
-                                    f"do not fit {n} spatial axes")
+            raise InvalidModelError(
+                f"kernel_shape {list(kernel)}, strides {list(strides)}, dilations {list(dilations)} and "
+                f"pads {list(pads)} "
+                f"do not fit {n} spatial axes"
+            )
         if any(s < 1 for s in (*strides, *dilations)) or any(isinstance(k, int) and k < 1 for k in kernel):
-            raise InvalidModelError(f"kernel_shape {list(kernel)}, strides {list(strides)} and dilations {list(dilations)} must be positive")
+            raise InvalidModelError(
+                f"kernel_shape {list(kernel)}, strides {list(strides)} and dilations {list(dilations)} must be positive"
+            )
         given = tuple(_padding(auto_pad, *row) for row in zip(sizes, kernel, strides, dilations, pads[:n], pads[n:]))
         padding = given
         if ceil_mode and auto_pad in ("NOTSET", ""):
@@ -39,7 +45,9 @@ class Window:
         return Window(tuple(kernel), tuple(strides), tuple(dilations), padding, given)
 
 
-def _padding(auto_pad: str, size: DimLike, kernel: DimLike, stride: int, dilation: int, low: int, high: int) -> tuple[DimLike, DimLike]:
+def _padding(
+    auto_pad: str, size: DimLike, kernel: DimLike, stride: int, dilation: int, low: int, high: int
+) -> tuple[DimLike, DimLike]:
     """SAME: as much as makes ceil(size / stride) windows, the odd one at the end (UPPER) or the beginning (LOWER)."""
     if auto_pad in ("NOTSET", ""):
         return low, high
@@ -55,7 +63,8 @@ def _padding(auto_pad: str, size: DimLike, kernel: DimLike, stride: int, dilatio
 
 def _up_to_ceiling(size: DimLike, kernel: DimLike, stride: int, dilation: int,
                    pads: tuple[DimLike, DimLike]) -> tuple[DimLike, DimLike]:
-    """Padding with which rounding down gives as many windows as ceil_mode asks for: those that begin inside the input or its left padding."""
+    """Padding with which rounding down gives as many windows as ceil_mode asks for: those that begin inside the input
+    or its left padding."""
     low, high = pads
     reach = (kernel - 1) * dilation + 1
     count = ceildiv(size + low + high - reach, stride) + 1

@@ -1,4 +1,4 @@
-"""What the rows of the export tables write with: names for values, nodes, constants, and dimensions as computed values."""
+"""What the rows of the export tables write with: names, nodes, constants, and dimensions as computed values."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ SINCE: dict[str, int] = {}  # the opset that brought what a composite is written
 
 
 def exporter(*names: str, since: int = 1):
-    """Declare a function to export the operators `names`; composites to opsets before `since` are decomposed instead."""
+    """Declare a function to export the operators `names`; to opsets before `since` composites are decomposed."""
     def declare(function: Callable) -> Callable:
         for name in names:
             EXPORTERS[name] = function
@@ -30,8 +30,8 @@ def exporter(*names: str, since: int = 1):
 class Writer:
     """The ONNX graph being written.
 
-    `names` of tensors; `nodes` and `initializers` as they will be in the file. A subgraph's writer has an `outer` one, with which it
-    shares the names in use, constants and symbols.
+    `names` of tensors; `nodes` and `initializers` as they will be in the file. A subgraph's writer has an `outer` one,
+    with which it shares the names in use and the constants.
     """
 
     def __init__(self, graph: Graph, opset: int, outer: Writer | None = None):
@@ -48,7 +48,7 @@ class Writer:
         self.dims: dict[DimLike, str] = {}
         self.origin = ""
 
-    # -- names and nodes --------------------------------------------------------------------------------------------------------
+    # -- names and nodes -----------------------------------------------------------------------------------------------
     def fresh(self, base: str) -> str:
         """A name nothing else has, `base` where that is free."""
         name, count = base, 1
@@ -72,7 +72,9 @@ class Writer:
         """Write a node; the name of its result, or the list of names of as many as `outputs` says."""
         names = [self.fresh(f"{self.origin or 'value'}_{op_type}_out") for _ in range(outputs or 1)]
         given = {key: value for key, value in attributes.items() if value is not None}
-        self.nodes.append(helper.make_node(op_type, list(inputs), names, name=self.fresh(self.origin or op_type), **given))
+        self.nodes.append(
+            helper.make_node(op_type, list(inputs), names, name=self.fresh(self.origin or op_type), **given)
+        )
         return names if outputs is not None else names[0]
 
     def constant(self, value, name: str | None = None, dtype=None) -> str:
@@ -88,7 +90,7 @@ class Writer:
         """A constant scalar of the type of `tensor`."""
         return self.constant(np.asarray(value).astype(tensor.dtype))
 
-    # -- dimensions -------------------------------------------------------------------------------------------------------------
+    # -- dimensions ----------------------------------------------------------------------------------------------------
     def shape(self, dims: Sequence[DimLike]) -> str:
         """The name of an int64 vector holding dimensions, computed from the inputs' shapes where they are symbolic."""
         if not any(isinstance(d, Dim) for d in dims):
@@ -147,12 +149,14 @@ class Writer:
             return self.constant(np.asarray(dim, np.int64))
         return self.emit("Reshape", [self.dim(dim), self.constant(np.zeros(0, np.int64))])
 
-    # -- movements that several rows need ---------------------------------------------------------------------------------------
+    # -- movements that several rows need ------------------------------------------------------------------------------
     def reshape(self, x: str, shape: Sequence[DimLike]) -> str:
         """`x` in another shape; one symbolic dimension is written as -1."""
         symbolic = [axis for axis, d in enumerate(shape) if isinstance(d, Dim)]
         if len(symbolic) == 1 and 0 not in [d for d in shape if not isinstance(d, Dim)]:
-            return self.emit("Reshape", [x, self.constant(np.asarray([-1 if isinstance(d, Dim) else d for d in shape], np.int64))])
+            return self.emit(
+                "Reshape", [x, self.constant(np.asarray([-1 if isinstance(d, Dim) else d for d in shape], np.int64))]
+            )
         zero = bool(symbolic) or 0 in [d for d in shape if not isinstance(d, Dim)]
         return self.emit("Reshape", [x, self.shape(shape)], allowzero=1 if zero else None)
 
@@ -168,7 +172,7 @@ class Writer:
         """An int64 vector."""
         return self.constant(np.asarray(values, np.int64).reshape(len(values)))
 
-    # -- graphs -----------------------------------------------------------------------------------------------------------------
+    # -- graphs --------------------------------------------------------------------------------------------------------
     def write(self, graph: Graph) -> None:
         """Write the nodes of a graph whose inputs have names already."""
         for node in graph.nodes:
@@ -190,8 +194,8 @@ class Writer:
 
 
     def bias(self, node: Node) -> list[str]:
-        """The name of the bias vector that is added to a convolution and nothing else, to be an operand of it; that addition is the
-        convolution then. An empty list where there is none."""
+        """The name of the bias vector that is added to a convolution and nothing else, to be an operand of it; that
+        addition is the convolution then. An empty list where there is none."""
         found = self.root.biases.get(node)
         if found is None or self.outer is not None:
             return []
@@ -219,7 +223,11 @@ def find_biases(graph: Graph) -> dict[Node, tuple[Node, Tensor]]:
     """Convolutions whose only use is the addition of a value for each channel: that addition, and the vector."""
     users, found = graph.users(), {}
     for node in graph.nodes:
-        if node.op not in ("conv_general", "conv_transpose") or node.output in graph.outputs or len(users.get(node.output, ())) != 1:
+        if (
+            node.op not in ("conv_general", "conv_transpose")
+            or node.output in graph.outputs
+            or len(users.get(node.output, ())) != 1
+        ):
             continue
         (addition,) = users[node.output]
         if addition.op != "add" or addition.output.shape != node.output.shape:
@@ -250,4 +258,6 @@ def tensor_proto(name: str, array: np.ndarray) -> TensorProto:
 
 def value_info(name: str, tensor: Tensor) -> onnx.ValueInfoProto:
     """An input or output; symbolic dimensions by their text."""
-    return helper.make_tensor_value_info(name, onnx_type(tensor.dtype), [str(d) if isinstance(d, Dim) else d for d in tensor.shape])
+    return helper.make_tensor_value_info(
+        name, onnx_type(tensor.dtype), [str(d) if isinstance(d, Dim) else d for d in tensor.shape]
+    )

@@ -14,8 +14,10 @@ def info(name, dtype, shape):
     return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(dtype)), shape)
 
 
-def model(nodes, inputs, outputs, *, constants=None, opset=OPSET, name="model", imports=(), functions=(), ir_version=10):
-    """A model of nodes; `inputs` {name: (dtype, shape)}, `outputs` names, whose types are left for the reader to find."""
+def model(
+    nodes, inputs, outputs, *, constants=None, opset=OPSET, name="model", imports=(), functions=(), ir_version=10
+):
+    """A model of nodes; `inputs` {name: (dtype, shape)}, `outputs` names, whose types are for the reader to find."""
     graph = helper.make_graph(nodes, name, [info(n, *t) for n, t in inputs.items()],
                               [onnx.ValueInfoProto(name=n) for n in outputs],
                               [numpy_helper.from_array(np.asarray(v), n) for n, v in (constants or {}).items()])
@@ -23,15 +25,25 @@ def model(nodes, inputs, outputs, *, constants=None, opset=OPSET, name="model", 
     return helper.make_model(graph, opset_imports=opsets, functions=list(functions), ir_version=ir_version)
 
 
-def single(op_type, arrays, *, outputs=1, constants=(), opset=OPSET, domain="", domain_version=1, symbolic=False, **attributes):
-    """A model of one node on `arrays`; those at the positions `constants` are initializers. None stands for an input left out."""
+def single(
+    op_type, arrays, *, outputs=1, constants=(), opset=OPSET, domain="", domain_version=1, symbolic=False, **attributes
+):
+    """A model of one node on `arrays` (None: left out); those at the positions `constants` are initializers."""
     names = ["" if a is None else f"x{i}" for i, a in enumerate(arrays)]
-    node = helper.make_node(op_type, names, [f"y{i}" for i in range(outputs)], name="the_node", domain=domain, **attributes)
+    node = helper.make_node(
+        op_type, names, [f"y{i}" for i in range(outputs)], name="the_node", domain=domain, **attributes
+    )
     given = {n: np.asarray(a) for n, a in zip(names, arrays) if n}
     shapes = {n: [f"{n}_{axis}" for axis in range(a.ndim)] if symbolic else list(a.shape) for n, a in given.items()}
     fixed = {f"x{i}" for i in constants}
-    made = model([node], {n: (a.dtype, shapes[n]) for n, a in given.items() if n not in fixed}, [f"y{i}" for i in range(outputs)],
-                 constants={n: a for n, a in given.items() if n in fixed}, opset=opset, imports=[(domain, domain_version)] if domain else ())
+    made = model(
+        [node],
+        {n: (a.dtype, shapes[n]) for n, a in given.items() if n not in fixed},
+        [f"y{i}" for i in range(outputs)],
+        constants={n: a for n, a in given.items() if n in fixed},
+        opset=opset,
+        imports=[(domain, domain_version)] if domain else (),
+    )
     return made, {n: a for n, a in given.items() if n not in fixed}
 
 

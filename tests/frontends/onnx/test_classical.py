@@ -21,16 +21,48 @@ CASES = [
     ("Normalizer", [np.abs(X)], {"norm": "MAX"}),
     ("Normalizer", [np.concatenate([X, np.zeros((1, 4), F)])], {"norm": "L2"}),
     ("Binarizer", [X], {"threshold": 0.25}),
-    ("Imputer", [np.where(X > 1, NAN, X).astype(F)], {"imputed_value_floats": [1.0, 2.0, 3.0, 4.0], "replaced_value_float": NAN}),
+    (
+        "Imputer",
+        [np.where(X > 1, NAN, X).astype(F)],
+        {"imputed_value_floats": [1.0, 2.0, 3.0, 4.0], "replaced_value_float": NAN},
+    ),
     ("ArrayFeatureExtractor", [X, np.array([2, 0, 2])], {}),
     ("LinearRegressor", [X], {"coefficients": np.arange(8, dtype=F).tolist(), "intercepts": [1.0, -1.0], "targets": 2}),
-    *(("LinearClassifier", [X], {"coefficients": (np.arange(12) % 5 - 2.0).tolist(), "intercepts": [0.1, 0.2, 0.3],
-                                 "classlabels_ints": [3, 5, 9], "post_transform": post, "outputs": 2})
-      for post in ("NONE", "SOFTMAX", "LOGISTIC")),
-    ("LinearClassifier", [X], {"coefficients": [1.0, -1.0, 0.5, 2.0], "intercepts": [0.1], "classlabels_ints": [3, 5],
-                               "post_transform": "LOGISTIC", "outputs": 2}),
-    ("LabelEncoder", [np.array([3, 7, 1, 3])], {"keys_int64s": [1, 3], "values_floats": [0.5, 2.5], "default_float": -1.0}),
-    ("LabelEncoder", [np.array([3, 7, 1, NAN], F)], {"keys_floats": [1.0, NAN], "values_int64s": [4, 6], "default_int64": 9}),
+    *(
+        (
+            "LinearClassifier",
+            [X],
+            {
+                "coefficients": (np.arange(12) % 5 - 2.0).tolist(),
+                "intercepts": [0.1, 0.2, 0.3],
+                "classlabels_ints": [3, 5, 9],
+                "post_transform": post,
+                "outputs": 2,
+            },
+        )
+        for post in ("NONE", "SOFTMAX", "LOGISTIC")
+    ),
+    (
+        "LinearClassifier",
+        [X],
+        {
+            "coefficients": [1.0, -1.0, 0.5, 2.0],
+            "intercepts": [0.1],
+            "classlabels_ints": [3, 5],
+            "post_transform": "LOGISTIC",
+            "outputs": 2,
+        },
+    ),
+    (
+        "LabelEncoder",
+        [np.array([3, 7, 1, 3])],
+        {"keys_int64s": [1, 3], "values_floats": [0.5, 2.5], "default_float": -1.0},
+    ),
+    (
+        "LabelEncoder",
+        [np.array([3, 7, 1, NAN], F)],
+        {"keys_floats": [1.0, NAN], "values_int64s": [4, 6], "default_int64": 9},
+    ),
 ]
 
 
@@ -58,7 +90,12 @@ def test_converted_pipelines():
 
     features, labels = load_iris(return_X_y=True)
     features = features.astype(F)
-    for estimator in (MLPClassifier(hidden_layer_sizes=(8,), max_iter=30), MLPRegressor(hidden_layer_sizes=(8,), max_iter=30), LogisticRegression(), LinearRegression()):
+    for estimator in (
+        MLPClassifier(hidden_layer_sizes=(8,), max_iter=30),
+        MLPRegressor(hidden_layer_sizes=(8,), max_iter=30),
+        LogisticRegression(),
+        LinearRegression(),
+    ):
         model = make_pipeline(StandardScaler(), MinMaxScaler(), estimator)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that it has not converged

@@ -23,7 +23,7 @@ def relu_of(shape, **options):
     return model([node("Relu", ["x"], ["y"])], {"x": (F, shape)}, ["y"], **options)
 
 
-# -- sources ----------------------------------------------------------------------------------------------------------------
+# -- sources -----------------------------------------------------------------------------------------------------------
 def test_path_bytes_and_proto_give_the_same_graph(tmp_path):
     made = relu_of([2, 3])
     path = tmp_path / "my model.onnx"
@@ -36,7 +36,8 @@ def test_path_bytes_and_proto_give_the_same_graph(tmp_path):
         assert_close(evaluate(graph, {"x": x}), [np.maximum(x, 0)])
 
 
-@pytest.mark.parametrize("content", [b"", b"this is not a model", b"\x00" * 64, os.urandom(512), b"PK\x03\x04" + b"z" * 100])
+@pytest.mark.parametrize("content", [b"", b"this is not a model", b"\x00" * 64, os.urandom(512),
+    b"PK\x03\x04" + b"z" * 100])
 def test_what_is_no_model_is_refused_by_name(tmp_path, content):
     path = tmp_path / "broken.onnx"
     path.write_bytes(content)
@@ -45,7 +46,9 @@ def test_what_is_no_model_is_refused_by_name(tmp_path, content):
 
 
 def test_every_truncation_is_refused(tmp_path):
-    data = model([node("MatMul", ["x", "w"], ["y"])], {"x": (F, [1, 8])}, ["y"], constants={"w": np.ones((8, 8), F)}).SerializeToString()
+    data = model(
+        [node("MatMul", ["x", "w"], ["y"])], {"x": (F, [1, 8])}, ["y"], constants={"w": np.ones((8, 8), F)}
+    ).SerializeToString()
     path = tmp_path / "cut.onnx"
     for size in range(0, len(data) - 1, 7):
         path.write_bytes(data[:size])
@@ -71,15 +74,23 @@ def test_conflicting_opsets():
 
 
 def test_old_opsets_are_converted():
-    old = model([node("Relu", ["x"], ["h"]), node("Dropout", ["h"], ["y"], is_test=1)], {"x": (F, [2, 3])}, ["y"], opset=6, ir_version=3)
+    old = model(
+        [node("Relu", ["x"], ["h"]), node("Dropout", ["h"], ["y"], is_test=1)],
+        {"x": (F, [2, 3])},
+        ["y"],
+        opset=6,
+        ir_version=3,
+    )
     old.graph.output[0].CopyFrom(info("y", F, [2, 3]))
     x = np.array([[-1, 2, 3], [4, -5, 6]], F)
     assert_close(evaluate(import_onnx(old), {"x": x}), [np.maximum(x, 0)])
 
 
-# -- names and order --------------------------------------------------------------------------------------------------------
+# -- names and order ---------------------------------------------------------------------------------------------------
 def test_names_survive_whatever_they_contain():
-    made = model([node("Relu", ['in*/"\n;$(x)'], ["out put"], name="a */ node")], {'in*/"\n;$(x)': (F, [2])}, ["out put"])
+    made = model(
+        [node("Relu", ['in*/"\n;$(x)'], ["out put"], name="a */ node")], {'in*/"\n;$(x)': (F, [2])}, ["out put"]
+    )
     graph = import_onnx(made)
     assert graph.input_names == ('in*/"\n;$(x)',) and graph.output_names == ("out put",)
     assert graph.nodes[0].origin == ("a */ node",)
@@ -96,20 +107,31 @@ def test_nodes_out_of_order_are_sorted():
 
 
 def test_cycle():
-    made = model([node("Add", ["x", "b"], ["a"], name="first"), node("Neg", ["a"], ["b"], name="second")], {"x": (F, [3])}, ["b"])
-    with pytest.raises(InvalidModelError, match="cycle.*'first' \\(Add\\).*'second' \\(Neg\\)|cycle.*'second'.*'first'"):
+    made = model(
+        [node("Add", ["x", "b"], ["a"], name="first"), node("Neg", ["a"], ["b"], name="second")], {"x": (F, [3])}, ["b"]
+    )
+    with pytest.raises(
+        InvalidModelError, match="cycle.*'first' \\(Add\\).*'second' \\(Neg\\)|cycle.*'second'.*'first'"
+    ):
         import_onnx(made)
 
 
 def test_missing_values_are_listed():
-    made = model([node("Add", ["x", "nowhere"], ["y"], name="adder"), node("Neg", ["gone"], ["z"], name="negator")], {"x": (F, [3])}, ["y"])
-    with pytest.raises(InvalidModelError, match="'nowhere' of node 'adder' \\(Add\\), 'gone' of node 'negator' \\(Neg\\)"):
+    made = model(
+        [node("Add", ["x", "nowhere"], ["y"], name="adder"), node("Neg", ["gone"], ["z"], name="negator")],
+        {"x": (F, [3])},
+        ["y"],
+    )
+    with pytest.raises(
+        InvalidModelError, match="'nowhere' of node 'adder' \\(Add\\), 'gone' of node 'negator' \\(Neg\\)"
+    ):
         import_onnx(made)
 
 
 @pytest.mark.parametrize("made, message", [
     (model([node("Relu", ["x"], ["y"])], {"x": (F, [2])}, ["other"]), "output 'other'"),
-    (model([node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["y"], name="again")], {"x": (F, [2])}, ["y"]), "'again'.*'y' is made more than once"),
+    (model([node("Relu", ["x"], ["y"]), node("Neg", ["x"], ["y"], name="again")],
+     {"x": (F, [2])}, ["y"]), "'again'.*'y' is made more than once"),
     (model([node("Relu", ["x"], ["y"])], {"x": (F, [2])}, ["y", "y"]), "output names are given more than once: 'y'"),
     (model([], {"x": (F, [2])}, []), "no outputs"),
     (model([node("Relu", ["x", "x"], ["y"])], {"x": (F, [2])}, ["y"]), "2 inputs; expected 1"),
@@ -118,9 +140,12 @@ def test_missing_values_are_listed():
     (model([node("Transpose", ["x"], ["y"], perm=[2**62, 1])], {"x": (F, [2, 3])}, ["y"]), "perm"),
     (model([node("Concat", ["x", "x"], ["y"], axis=2**63 - 1)], {"x": (F, [2, 3])}, ["y"]), "axis 9223372036854775807"),
     (model([node("Softmax", ["x"], ["y"], axis="zero")], {"x": (F, [2, 3])}, ["y"]), "'axis' is STRING; expected INT"),
-    (model([node("Conv", ["x", "w"], ["y"], strides=[0, 1])], {"x": (F, [1, 2, 4, 4]), "w": (F, [2, 2, 3, 3])}, ["y"]), "must be positive"),
-    (model([node("MaxPool", ["x"], ["y"], kernel_shape=[2])], {"x": (F, [1, 2, 4, 4])}, ["y"]), "do not fit 2 spatial axes"),
-    (model([node("Reshape", ["x", "s"], ["y"])], {"x": (F, [2, 3]), "s": (np.int64, [2])}, ["y"]), "computed from data"),
+    (model([node("Conv", ["x", "w"], ["y"], strides=[0, 1])],
+     {"x": (F, [1, 2, 4, 4]), "w": (F, [2, 2, 3, 3])}, ["y"]), "must be positive"),
+    (model([node("MaxPool", ["x"], ["y"], kernel_shape=[2])],
+     {"x": (F, [1, 2, 4, 4])}, ["y"]), "do not fit 2 spatial axes"),
+    (model([node("Reshape", ["x", "s"], ["y"])],
+     {"x": (F, [2, 3]), "s": (np.int64, [2])}, ["y"]), "computed from data"),
 ])
 def test_models_that_contradict_themselves(made, message):
     with pytest.raises(InvalidModelError, match=message) as caught:
@@ -135,17 +160,28 @@ def test_graph_without_nodes():
 
 
 def test_initializers_win_over_inputs_of_the_same_name():
-    made = model([node("Add", ["x", "w"], ["y"])], {"x": (F, [2]), "w": (F, [2])}, ["y"], constants={"w": np.array([5, 6], F)})
+    made = model(
+        [node("Add", ["x", "w"], ["y"])], {"x": (F, [2]), "w": (F, [2])}, ["y"], constants={"w": np.array([5, 6], F)}
+    )
     graph = check(made, {"x": np.zeros(2, F)}, expected=[np.array([5, 6], F)])
     assert graph.input_names == ("x",)
 
 
-# -- unknown operators, wrong types and shapes ------------------------------------------------------------------------------
+# -- unknown operators, wrong types and shapes -------------------------------------------------------------------------
 def test_all_unknown_operators_are_listed_at_once():
-    inner = helper.make_graph([node("Imaginary", ["x"], ["z"], name="inside")], "branch", [], [onnx.ValueInfoProto(name="z")])
+    inner = helper.make_graph(
+        [node("Imaginary", ["x"], ["z"], name="inside")], "branch", [], [onnx.ValueInfoProto(name="z")]
+    )
     other = helper.make_graph([node("Neg", ["x"], ["z"])], "branch", [], [onnx.ValueInfoProto(name="z")])
-    made = model([helper.make_node("Custom", ["x"], ["a"], name="one", domain="my.own"), node("Unheard", ["a"], ["b"], name="two"),
-                  node("If", ["c"], ["y"], then_branch=inner, else_branch=other)], {"x": (F, [2]), "c": (np.bool_, [])}, ["y"])
+    made = model(
+        [
+            helper.make_node("Custom", ["x"], ["a"], name="one", domain="my.own"),
+            node("Unheard", ["a"], ["b"], name="two"),
+            node("If", ["c"], ["y"], then_branch=inner, else_branch=other),
+        ],
+        {"x": (F, [2]), "c": (np.bool_, [])},
+        ["y"],
+    )
     with pytest.raises(UnsupportedOperatorError) as caught:
         import_onnx(made)
     for part in ("my.own.Custom (node 'one')", "Unheard (node 'two')", "Imaginary (node 'inside')"):
@@ -176,7 +212,9 @@ def test_element_types_that_are_not_supported(dtype):
 
 def test_shapes_that_do_not_go_together():
     with pytest.raises(ShapeError, match="model: .*3 and 4 differ.*\\(node product\\)|model: node 'product'"):
-        import_onnx(model([node("MatMul", ["x", "y"], ["z"], name="product")], {"x": (F, [2, 3]), "y": (F, [4, 5])}, ["z"]))
+        import_onnx(
+            model([node("MatMul", ["x", "y"], ["z"], name="product")], {"x": (F, [2, 3]), "y": (F, [4, 5])}, ["z"])
+        )
 
 
 @pytest.mark.parametrize("shape, message", [([2, -7], "dimension 1 is -7"), (None, "no shape")])
@@ -191,11 +229,15 @@ def test_declared_outputs_are_not_believed():
     assert str(import_onnx(made).outputs[0].type) == "float32[2, 3]"
 
 
-# -- symbols ----------------------------------------------------------------------------------------------------------------
+# -- symbols -----------------------------------------------------------------------------------------------------------
 def shapes_of(*shapes, **options):
     inputs = {f"x{i}": (F, shape) for i, shape in enumerate(shapes)}
-    graph = import_onnx(model([node("Relu", [n], [f"y{i}"]) for i, n in enumerate(inputs)], inputs, [f"y{i}" for i in range(len(shapes))]),
-                        **options)
+    graph = import_onnx(
+        model(
+            [node("Relu", [n], [f"y{i}"]) for i, n in enumerate(inputs)], inputs, [f"y{i}" for i in range(len(shapes))]
+        ),
+        **options,
+    )
     return [t.shape for t in graph.inputs]
 
 
@@ -220,7 +262,10 @@ def test_expressions_of_other_dimensions():
 
 
 def test_dims_pin_and_rename():
-    assert shapes_of(["N", "some length"], ["N"], dims={"N": 8, "some length": "length"}) == [(8, symbol("length")), (8,)]
+    assert shapes_of(["N", "some length"], ["N"], dims={"N": 8, "some length": "length"}) == [
+        (8, symbol("length")),
+        (8,),
+    ]
     assert shapes_of(["a", "b"], dims={"a": "b"}) == [(symbol("b"), symbol("b"))]
 
 
@@ -257,15 +302,32 @@ def test_values_fix_inputs():
             import_onnx(made, values=values)
 
 
-# -- shape arithmetic -------------------------------------------------------------------------------------------------------
+# -- shape arithmetic --------------------------------------------------------------------------------------------------
 def test_shape_computations_fold_to_dimensions():
     """What PyTorch writes for x.view(x.size(0), -1, 4, x.size(2) // 4)."""
-    constants = {"zero": np.int64(0), "two": np.int64(2), "four": np.int64(4), "minus": np.array([-1]), "fours": np.array([4]), "axis": np.array([0])}
-    made = model([
-        node("Shape", ["x"], ["s"]), node("Gather", ["s", "zero"], ["n"]), node("Gather", ["s", "two"], ["w"]), node("Div", ["w", "four"], ["q"]),
-        node("Unsqueeze", ["n", "axis"], ["n1"]), node("Unsqueeze", ["q", "axis"], ["q1"]),
-        node("Concat", ["n1", "minus", "fours", "q1"], ["target"], axis=0), node("Reshape", ["x", "target"], ["y"])],
-        {"x": (F, ["n", 3, "w"])}, ["y"], constants=constants)
+    constants = {
+        "zero": np.int64(0),
+        "two": np.int64(2),
+        "four": np.int64(4),
+        "minus": np.array([-1]),
+        "fours": np.array([4]),
+        "axis": np.array([0]),
+    }
+    made = model(
+        [
+            node("Shape", ["x"], ["s"]),
+            node("Gather", ["s", "zero"], ["n"]),
+            node("Gather", ["s", "two"], ["w"]),
+            node("Div", ["w", "four"], ["q"]),
+            node("Unsqueeze", ["n", "axis"], ["n1"]),
+            node("Unsqueeze", ["q", "axis"], ["q1"]),
+            node("Concat", ["n1", "minus", "fours", "q1"], ["target"], axis=0),
+            node("Reshape", ["x", "target"], ["y"]),
+        ],
+        {"x": (F, ["n", 3, "w"])},
+        ["y"],
+        constants=constants,
+    )
     graph = import_onnx(made)
     assert graph.nodes[-1].op == "reshape" and len(graph.nodes) == 1
     pinned = import_onnx(made, dims={"n": 2, "w": 8})
@@ -276,7 +338,9 @@ def test_shape_computations_fold_to_dimensions():
 
 def test_the_last_element_of_a_dynamic_axis_is_one():
     constants = {"start": np.array([-1]), "end": np.array([2**63 - 1]), "axes": np.array([1])}
-    made = model([node("Slice", ["x", "start", "end", "axes"], ["y"])], {"x": (F, ["n", "t", 4])}, ["y"], constants=constants)
+    made = model(
+        [node("Slice", ["x", "start", "end", "axes"], ["y"])], {"x": (F, ["n", "t", 4])}, ["y"], constants=constants
+    )
     assert import_onnx(made).outputs[0].shape == (symbol("n"), 1, 4)
     check(made, {"x": np.arange(40, dtype=F).reshape(2, 5, 4)})
 
@@ -288,7 +352,7 @@ def test_truncation_of_a_dynamic_axis_is_a_minimum():
         check(made, {"x": np.arange(n, dtype=F)})
 
 
-# -- external data ----------------------------------------------------------------------------------------------------------
+# -- external data -----------------------------------------------------------------------------------------------------
 WEIGHTS = np.arange(600, dtype=F).reshape(20, 30)
 
 
@@ -297,7 +361,11 @@ def write_external(folder, location="weights.bin", offset=0, length=None, name="
     tensor = made.graph.initializer[0]
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
-    for key, value in (("location", location), ("offset", str(offset)), ("length", str(WEIGHTS.nbytes if length is None else length))):
+    for key, value in (
+        ("location", location),
+        ("offset", str(offset)),
+        ("length", str(WEIGHTS.nbytes if length is None else length)),
+    ):
         tensor.external_data.add(key=key, value=value)
     folder.mkdir(exist_ok=True)
     (folder / name).write_bytes(made.SerializeToString())
@@ -325,7 +393,8 @@ def test_external_data_that_is_too_short(tmp_path, change):
         import_onnx(path)
 
 
-@pytest.mark.parametrize("location", ["../weights.bin", "{folder}/weights.bin", "link.bin", "sub/../../weights.bin", "", "a\0b"])
+@pytest.mark.parametrize("location", ["../weights.bin", "{folder}/weights.bin", "link.bin", "sub/../../weights.bin",
+    "", "a\0b"])
 def test_external_data_outside_of_the_folder_is_refused(tmp_path, location):
     (tmp_path / "weights.bin").write_bytes(WEIGHTS.tobytes())
     path = write_external(tmp_path / "model", location.format(folder=tmp_path))
@@ -342,8 +411,9 @@ def test_external_data_needs_a_path(tmp_path):
         import_onnx(path.read_bytes())
 
 
-# -- tensors that lie -------------------------------------------------------------------------------------------------------
-@pytest.mark.parametrize("dims, raw", [([2**40, 2**20], b""), ([2, 2], b"\0" * 15), ([-2, 2], b"\0" * 16), ([3], b"\0" * 16)])
+# -- tensors that lie --------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("dims, raw", [([2**40, 2**20], b""), ([2, 2], b"\0" * 15), ([-2, 2], b"\0" * 16),
+    ([3], b"\0" * 16)])
 def test_tensors_that_claim_what_they_have_not(dims, raw):
     made = model([node("Add", ["x", "w"], ["y"])], {"x": (F, [2, 2])}, ["y"])
     made.graph.initializer.append(TensorProto(name="w", data_type=TensorProto.FLOAT, dims=dims, raw_data=raw))
@@ -353,7 +423,9 @@ def test_tensors_that_claim_what_they_have_not(dims, raw):
 
 def test_typed_fields_are_counted():
     made = model([node("Add", ["x", "w"], ["y"])], {"x": (F, [2])}, ["y"])
-    made.graph.initializer.append(TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2**50], float_data=[1.0, 2.0]))
+    made.graph.initializer.append(
+        TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[2**50], float_data=[1.0, 2.0])
+    )
     with pytest.raises(InvalidModelError, match="2 elements in float_data"):
         import_onnx(made)
 
@@ -378,7 +450,7 @@ def test_four_bit_weights_are_widened():
     assert_close(evaluate(import_onnx(made), {}), [values.astype(F) * F(0.5)])
 
 
-# -- functions and subgraphs ------------------------------------------------------------------------------------------------
+# -- functions and subgraphs -------------------------------------------------------------------------------------------
 def scaled(op="Mul"):
     """A function y = op(x, alpha), with an optional bias."""
     return helper.make_function("my.own", "Scaled", ["x", "bias"], ["y"], [
@@ -390,16 +462,33 @@ def test_functions_of_the_model_are_expanded():
     function = scaled()
     attribute = function.node[0].attribute.add(name="value_float", type=onnx.AttributeProto.FLOAT)
     attribute.ref_attr_name = "alpha"
-    made = model([helper.make_node("Scaled", ["x"], ["y"], name="twice", domain="my.own", alpha=2.0)], {"x": (F, [3])}, ["y"],
-                 imports=[("my.own", 1)], functions=[function])
+    made = model(
+        [helper.make_node("Scaled", ["x"], ["y"], name="twice", domain="my.own", alpha=2.0)],
+        {"x": (F, [3])},
+        ["y"],
+        imports=[("my.own", 1)],
+        functions=[function],
+    )
     graph = check(made, {"x": np.ones(3, F)})
     assert {o for n in graph.nodes for o in n.origin} == {"twice"}
 
 
 def test_functions_that_call_themselves():
-    endless = helper.make_function("my.own", "Endless", ["x"], ["y"], [helper.make_node("Endless", ["x"], ["y"], domain="my.own")],
-                                   [helper.make_opsetid("", 21), helper.make_opsetid("my.own", 1)])
-    made = model([helper.make_node("Endless", ["x"], ["y"], domain="my.own")], {"x": (F, [3])}, ["y"], imports=[("my.own", 1)], functions=[endless])
+    endless = helper.make_function(
+        "my.own",
+        "Endless",
+        ["x"],
+        ["y"],
+        [helper.make_node("Endless", ["x"], ["y"], domain="my.own")],
+        [helper.make_opsetid("", 21), helper.make_opsetid("my.own", 1)],
+    )
+    made = model(
+        [helper.make_node("Endless", ["x"], ["y"], domain="my.own")],
+        {"x": (F, [3])},
+        ["y"],
+        imports=[("my.own", 1)],
+        functions=[endless],
+    )
     with pytest.raises(InvalidModelError, match="calls itself"):
         import_onnx(made)
 
@@ -415,26 +504,69 @@ def test_operators_without_a_row_have_their_definition_in_onnx():
 
 
 def subgraph(name, nodes, inputs, outputs):
-    return helper.make_graph(nodes, name, [info(n, *t) for n, t in inputs.items()], [onnx.ValueInfoProto(name=n) for n in outputs])
+    return helper.make_graph(
+        nodes, name, [info(n, *t) for n, t in inputs.items()], [onnx.ValueInfoProto(name=n) for n in outputs]
+    )
 
 
 def test_scan_captures_values():
-    body = subgraph("body", [node("Mul", ["s", "factor"], ["scaled"]), node("Add", ["scaled", "x_t"], ["new"]), node("Identity", ["new"], ["out"])],
-                    {"s": (F, [3]), "x_t": (F, [3])}, ["new", "out"])
-    made = model([node("Exp", ["f"], ["factor"]), node("Scan", ["s0", "xs"], ["last", "all"], body=body, num_scan_inputs=1,
-                                                       scan_input_axes=[1], scan_output_axes=[1], scan_input_directions=[1])],
-                 {"f": (F, [1]), "s0": (F, [3]), "xs": (F, [3, "time"])}, ["last", "all"])
+    body = subgraph(
+        "body",
+        [
+            node("Mul", ["s", "factor"], ["scaled"]),
+            node("Add", ["scaled", "x_t"], ["new"]),
+            node("Identity", ["new"], ["out"]),
+        ],
+        {"s": (F, [3]), "x_t": (F, [3])},
+        ["new", "out"],
+    )
+    made = model(
+        [
+            node("Exp", ["f"], ["factor"]),
+            node(
+                "Scan",
+                ["s0", "xs"],
+                ["last", "all"],
+                body=body,
+                num_scan_inputs=1,
+                scan_input_axes=[1],
+                scan_output_axes=[1],
+                scan_input_directions=[1],
+            ),
+        ],
+        {"f": (F, [1]), "s0": (F, [3]), "xs": (F, [3, "time"])},
+        ["last", "all"],
+    )
     rng = np.random.default_rng(0)
-    check(made, {"f": rng.standard_normal(1).astype(F), "s0": rng.standard_normal(3).astype(F), "xs": rng.standard_normal((3, 6)).astype(F)})
+    check(
+        made,
+        {
+            "f": rng.standard_normal(1).astype(F),
+            "s0": rng.standard_normal(3).astype(F),
+            "xs": rng.standard_normal((3, 6)).astype(F),
+        },
+    )
 
 
 @pytest.mark.parametrize("limit", [0, 3])
 def test_loop_with_a_trip_count(limit):
-    body = subgraph("body", [node("Identity", ["going"], ["proceed"]), node("Cast", ["i"], ["fi"], to=TensorProto.FLOAT),
-                             node("Add", ["s", "fi"], ["new"]), node("Mul", ["new", "w"], ["out"])],
-                    {"i": (np.int64, []), "going": (np.bool_, []), "s": (F, [2])}, ["proceed", "new", "out"])
-    made = model([node("Loop", ["m", "", "s0"], ["last", "all"], body=body)], {"s0": (F, [2]), "w": (F, [2])}, ["last", "all"],
-                 constants={"m": np.int64(limit)})
+    body = subgraph(
+        "body",
+        [
+            node("Identity", ["going"], ["proceed"]),
+            node("Cast", ["i"], ["fi"], to=TensorProto.FLOAT),
+            node("Add", ["s", "fi"], ["new"]),
+            node("Mul", ["new", "w"], ["out"]),
+        ],
+        {"i": (np.int64, []), "going": (np.bool_, []), "s": (F, [2])},
+        ["proceed", "new", "out"],
+    )
+    made = model(
+        [node("Loop", ["m", "", "s0"], ["last", "all"], body=body)],
+        {"s0": (F, [2]), "w": (F, [2])},
+        ["last", "all"],
+        constants={"m": np.int64(limit)},
+    )
     check(made, {"s0": np.array([1, 2], F), "w": np.array([3, -1], F)})
 
 
@@ -452,12 +584,20 @@ def test_hostile_attributes_never_crash_the_importer():
     """Random attributes on ordinary operators: an error that names the model, or a graph that is well formed."""
     rng = np.random.default_rng(0)
     values = [-2**63, 2**63 - 1, -1, 0, 1, 3, 2**31]
-    names = {"Conv": ("strides", "pads", "dilations", "kernel_shape"), "MaxPool": ("kernel_shape", "strides", "pads"), "Transpose": ("perm",),
-             "AveragePool": ("kernel_shape", "strides", "pads"), "ReduceMean": ("axes",), "Squeeze": ("axes",)}
+    names = {
+        "Conv": ("strides", "pads", "dilations", "kernel_shape"),
+        "MaxPool": ("kernel_shape", "strides", "pads"),
+        "Transpose": ("perm",),
+        "AveragePool": ("kernel_shape", "strides", "pads"),
+        "ReduceMean": ("axes",),
+        "Squeeze": ("axes",),
+    }
     outcomes = set()
     for _ in range(300):
         op = rng.choice(list(names))
-        attributes = {a: [int(rng.choice(values)) for _ in range(rng.integers(0, 5))] for a in names[op] if rng.random() < 0.7}
+        attributes = {
+            a: [int(rng.choice(values)) for _ in range(rng.integers(0, 5))] for a in names[op] if rng.random() < 0.7
+        }
         attributes = {k: v for k, v in attributes.items() if v}
         inputs = {"x": (F, [1, 2, 5, "w"])} | ({"w": (F, [3, 2, 3, 3])} if op == "Conv" else {})
         made = model([node(op, list(inputs), ["y"], **attributes)], inputs, ["y"], opset=11)
@@ -472,9 +612,23 @@ def test_hostile_attributes_never_crash_the_importer():
 
 def test_runtime_agrees_about_a_whole_small_network():
     rng = np.random.default_rng(1)
-    constants = {"w": rng.standard_normal((4, 3, 3, 3)).astype(F), "b": rng.standard_normal(4).astype(F), "m": rng.standard_normal((4, 5)).astype(F)}
-    made = model([node("Conv", ["x", "w", "b"], ["c"], auto_pad="SAME_UPPER", strides=[2, 2]), node("Relu", ["c"], ["r"]),
-                  node("GlobalAveragePool", ["r"], ["p"]), node("Flatten", ["p"], ["f"]), node("MatMul", ["f", "m"], ["l"]),
-                  node("Softmax", ["l"], ["y"])], {"x": (F, ["n", 3, "h", "w"])}, ["y"], constants=constants)
+    constants = {
+        "w": rng.standard_normal((4, 3, 3, 3)).astype(F),
+        "b": rng.standard_normal(4).astype(F),
+        "m": rng.standard_normal((4, 5)).astype(F),
+    }
+    made = model(
+        [
+            node("Conv", ["x", "w", "b"], ["c"], auto_pad="SAME_UPPER", strides=[2, 2]),
+            node("Relu", ["c"], ["r"]),
+            node("GlobalAveragePool", ["r"], ["p"]),
+            node("Flatten", ["p"], ["f"]),
+            node("MatMul", ["f", "m"], ["l"]),
+            node("Softmax", ["l"], ["y"]),
+        ],
+        {"x": (F, ["n", 3, "h", "w"])},
+        ["y"],
+        constants=constants,
+    )
     graph = check(made, {"x": rng.standard_normal((2, 3, 7, 10)).astype(F)})
     assert isinstance(graph.outputs[0].shape[0], Dim) and graph.outputs[0].shape[1] == 5

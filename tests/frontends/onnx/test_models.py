@@ -1,4 +1,4 @@
-"""Whole models, where they are at hand: the interpreter's answers and those of the exported model against ONNX Runtime's.
+"""Whole models, where they are at hand: what the interpreter and the exported model answer, against ONNX Runtime.
 
 `DLCOMPILE_MODELS` names a folder with the models that `make_models.py` writes; models with trained weights are looked
 for beside the checkout, in `../shared/models/trained`. Tests of models that are absent skip.
@@ -31,7 +31,11 @@ MODELS = {  # file: (sizes of symbols, what else the import is told, largest err
     "magika_v3_3.onnx": ({"unk__214": 2}, {}, 2e-2),
     "mnist.onnx": ({}, {}, 1e-4),
     "mnist8_cntk/model.onnx": ({}, {}, 1e-4),
-    "mobilenetv2_qdq_int8/model.onnx": ({"batch": 1}, {}, 7e-2),  # one step of the last quantisation; ONNX Runtime differs from itself by it
+    "mobilenetv2_qdq_int8/model.onnx": (
+        {"batch": 1},
+        {},
+        7e-2,
+    ),  # one step of the last quantisation; ONNX Runtime differs from itself by it
     "openutau_g2p_text_lstm/g2p.onnx": ({}, {}, 0),
     "ppocrv3_text_detector_dynamic/model.onnx": ({}, {}, 1e-4),
     "silero_vad.onnx": ({}, {"values": {"sr": 16000}, "dims": {"input_d1": 576}}, 1e-4),
@@ -90,11 +94,13 @@ def test_made_model_is_imported(name):
     path = present(MADE / f"{name}.onnx")
     graph = verify(import_onnx(path))
     declared = onnx.load(path, load_external_data=False).graph.output
-    assert [t.shape for t in graph.outputs] == [tuple(d.dim_value for d in o.type.tensor_type.shape.dim) for o in declared]
+    assert [t.shape for t in graph.outputs] == [
+        tuple(d.dim_value for d in o.type.tensor_type.shape.dim) for o in declared
+    ]
 
 
 def test_static_shape_glue_folds_away():
-    """The same network exported with and without onnx-simplifier: the glue of Shape, Range and Where leaves little behind."""
+    """Exported without onnx-simplifier: the glue of Shape, Range and Where leaves nothing of itself behind."""
     path = present(TRAINED / "gtcrn_speech_enhance_gru" / "gtcrn_unsimplified.onnx")
     graph = import_onnx(path)
     assert not any(node.op in ("dims", "iota") for node in graph.nodes)

@@ -57,24 +57,37 @@ OLD = [  # operator, opset, operands, attributes
     ("Gemm", 7, [normal(3, 4), normal(5, 3), normal(5)], {"transA": 1, "transB": 1, "alpha": 0.5, "beta": 2.0}),
     ("Max", 8, [X, normal(5), normal(4, 1)], {}),
     ("Mean", 8, [X, normal(5), normal(4, 1)], {}),
-    ("GRU", 7, [normal(5, 2, 3), normal(1, 12, 3), normal(1, 12, 4), normal(1, 24)], {"hidden_size": 4, "linear_before_reset": 1, "outputs": 2}),
-    ("LSTM", 7, [normal(5, 2, 3), normal(2, 16, 3), normal(2, 16, 4), normal(2, 32), None, normal(2, 2, 4), normal(2, 2, 4), normal(2, 12)],
+    ("GRU", 7, [normal(5, 2, 3), normal(1, 12, 3), normal(1, 12, 4), normal(1, 24)],
+     {"hidden_size": 4, "linear_before_reset": 1, "outputs": 2}),
+    ("LSTM", 7, [normal(5, 2, 3), normal(2, 16, 3), normal(2, 16, 4), normal(2, 32), None, normal(2, 2, 4), normal(2,
+     2, 4), normal(2, 12)],
      {"hidden_size": 4, "direction": "bidirectional", "outputs": 3}),
     ("LSTM", 7, [normal(5, 2, 3), normal(1, 16, 3), normal(1, 16, 4), None, np.array([3, 5], np.int32)],
      {"hidden_size": 4, "direction": "reverse", "outputs": 3}),
-    ("RNN", 7, [normal(5, 2, 3), normal(1, 4, 3), normal(1, 4, 4)], {"hidden_size": 4, "activations": ["Relu"], "outputs": 2}),
+    ("RNN", 7, [normal(5, 2, 3), normal(1, 4, 3), normal(1, 4, 4)],
+     {"hidden_size": 4, "activations": ["Relu"], "outputs": 2}),
 ] + [(f"Reduce{name}", 11, [np.abs(X) + 1], {"axes": [1, -1], "keepdims": keep})
-     for keep, name in enumerate(("Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum", "LogSumExp"), 0) for keep in (keep % 2,)]
+     for keep, name in enumerate(("Sum", "Mean", "Max", "Min", "Prod", "L1", "L2", "SumSquare", "LogSum",
+         "LogSumExp"), 0) for keep in (keep % 2,)]
 
 
 @pytest.mark.parametrize("symbolic", [False, True])
-@pytest.mark.parametrize("op, opset, operands, attributes", OLD, ids=[f"{row[0]}-{row[1]}-{i}" for i, row in enumerate(OLD)])
+@pytest.mark.parametrize("op, opset, operands, attributes", OLD, ids=[f"{row[0]}-{row[1]}-{i}" for i,
+    row in enumerate(OLD)])
 def test_old_forms(op, opset, operands, attributes, symbolic):
     if symbolic and op in ("LSTM", "GRU", "RNN", "Squeeze", "Scatter", "TopK", "Split"):
         pytest.skip("needs extents")
     attributes = dict(attributes)
     weights = range(1, len(operands)) if symbolic else ()
-    made, feeds = single(op, operands, opset=opset, outputs=attributes.pop("outputs", 1), symbolic=symbolic, constants=weights, **attributes)
+    made, feeds = single(
+        op,
+        operands,
+        opset=opset,
+        outputs=attributes.pop("outputs", 1),
+        symbolic=symbolic,
+        constants=weights,
+        **attributes,
+    )
     check(made, feeds, rtol=1e-3)
 
 
@@ -85,15 +98,19 @@ def test_old_forms(op, opset, operands, attributes, symbolic):
 def test_resize_of_old(op, opset, scales, mode, symbolic):
     if op == "Upsample" and min(scales) < 1:
         pytest.skip("Upsample does not shrink")
-    made, feeds = single(op, [normal(1, 2, 6, 5), np.array(scales, F)], opset=opset, constants=[1], symbolic=symbolic, mode=mode)
+    made, feeds = single(
+        op, [normal(1, 2, 6, 5), np.array(scales, F)], opset=opset, constants=[1], symbolic=symbolic, mode=mode
+    )
     check(made, feeds)
 
 
 @pytest.mark.parametrize("symbolic", [False, True])
 @pytest.mark.parametrize("sizes", [False, True])
 @pytest.mark.parametrize("mode, coordinates, nearest", [
-    ("nearest", "half_pixel", "round_prefer_floor"), ("nearest", "asymmetric", "floor"), ("nearest", "asymmetric", "ceil"),
-    ("nearest", "half_pixel", "round_prefer_ceil"), ("linear", "half_pixel", "floor"), ("linear", "align_corners", "floor"),
+    ("nearest", "half_pixel", "round_prefer_floor"), ("nearest", "asymmetric", "floor"),
+     ("nearest", "asymmetric", "ceil"),
+    ("nearest", "half_pixel", "round_prefer_ceil"), ("linear", "half_pixel", "floor"),
+     ("linear", "align_corners", "floor"),
     ("linear", "pytorch_half_pixel", "floor"), ("linear", "asymmetric", "floor"), ("cubic", "half_pixel", "floor"),
     ("cubic", "align_corners", "floor"), ("nearest", "tf_half_pixel_for_nn", "floor")])
 def test_resize(mode, coordinates, nearest, sizes, symbolic):
@@ -102,8 +119,16 @@ def test_resize(mode, coordinates, nearest, sizes, symbolic):
         operands = [x, None, None, np.array([1, 2, 10, 9])]
     else:
         operands = [x, None, np.array([1, 1, 2, 3], F)]
-    made, feeds = single("Resize", operands, opset=13, constants=[2, 3], symbolic=symbolic, mode=mode, nearest_mode=nearest,
-                         coordinate_transformation_mode=coordinates)
+    made, feeds = single(
+        "Resize",
+        operands,
+        opset=13,
+        constants=[2, 3],
+        symbolic=symbolic,
+        mode=mode,
+        nearest_mode=nearest,
+        coordinate_transformation_mode=coordinates,
+    )
     check(made, feeds)
 
 
@@ -114,7 +139,13 @@ def test_resize(mode, coordinates, nearest, sizes, symbolic):
     {"group": 2}, {"strides": [3, 3], "output_shape": [14, 11]}])
 def test_conv_transpose(attributes, symbolic):
     groups = attributes.get("group", 1)
-    made, feeds = single("ConvTranspose", [normal(2, 4, 4, 3), normal(4, 6 // groups, 3, 3), normal(6)], opset=11, constants=[1, 2], **attributes)
+    made, feeds = single(
+        "ConvTranspose",
+        [normal(2, 4, 4, 3), normal(4, 6 // groups, 3, 3), normal(6)],
+        opset=11,
+        constants=[1, 2],
+        **attributes,
+    )
     if symbolic:
         if "output_shape" in attributes:
             pytest.skip("a shape of its own")
@@ -124,19 +155,23 @@ def test_conv_transpose(attributes, symbolic):
 
 
 @pytest.mark.parametrize("attributes", [
-    {"pads": [1, 2, 0, 1], "strides": [2, 1]}, {"auto_pad": "SAME_UPPER", "strides": [2, 2]}, {"auto_pad": "SAME_LOWER", "strides": [3, 2]},
+    {"pads": [1, 2, 0, 1], "strides": [2, 1]}, {"auto_pad": "SAME_UPPER", "strides": [2, 2]},
+        {"auto_pad": "SAME_LOWER", "strides": [3, 2]},
     {"auto_pad": "VALID"}, {"dilations": [2, 2]}, {"group": 2}, {"group": 4}])
 @pytest.mark.parametrize("symbolic", [False, True])
 def test_conv(attributes, symbolic):
     groups = attributes.get("group", 1)
-    made, feeds = single("Conv", [normal(2, 4, 8, 9), normal(8, 4 // groups, 3, 2), normal(8)], opset=11, constants=[1, 2], **attributes)
+    made, feeds = single(
+        "Conv", [normal(2, 4, 8, 9), normal(8, 4 // groups, 3, 2), normal(8)], opset=11, constants=[1, 2], **attributes
+    )
     if symbolic:
         for axis in (0, 2, 3):
             made.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = f"d{axis}"
     check(made, feeds)
 
 
-@pytest.mark.parametrize("start, end, step", [(0, 5, 1), (-3, 2**31 - 1, 1), (-1, -2**63, -1), (4, 0, -2), (1, 100, 3), (5, 2, 1), (-100, 100, 1), (10, -3, -1)])
+@pytest.mark.parametrize("start, end, step", [(0, 5, 1), (-3, 2**31 - 1, 1), (-1, -2**63, -1), (4, 0, -2),
+    (1, 100, 3), (5, 2, 1), (-100, 100, 1), (10, -3, -1)])
 @pytest.mark.parametrize("symbolic", [False, True])
 def test_slices(start, end, step, symbolic):
     operands = [normal(7, 2), *(np.array([v]) for v in (start, end, 0, step))]
@@ -145,7 +180,8 @@ def test_slices(start, end, step, symbolic):
 
 
 @pytest.mark.parametrize("op, operands, attributes", [
-    ("Gelu", [X], {}), ("FastGelu", [X, normal(5)], {}), ("BiasGelu", [X, normal(5)], {}), ("QuickGelu", [X], {"alpha": 1.5}),
+    ("Gelu", [X], {}), ("FastGelu", [X, normal(5)], {}), ("BiasGelu", [X, normal(5)], {}), ("QuickGelu", [X],
+     {"alpha": 1.5}),
     ("FusedMatMul", [normal(2, 3, 4), normal(2, 5, 4)], {"transB": 1, "alpha": 0.25}),
     ("SkipLayerNormalization", [normal(2, 3, 8), normal(2, 3, 8, seed=1), normal(8), normal(8)], {"epsilon": 1e-5})])
 def test_operators_of_onnx_runtime(op, operands, attributes):
@@ -174,17 +210,22 @@ def test_quantisation(zero, scale):
     ("Slice", [X, np.array([0]), np.array([1]), np.array([0]), np.array([0])], {}, 13, InvalidModelError, "step 0"),
     ("Tile", [X, np.array([1, 2])], {}, 13, ShapeError, "2 repeats for the 4 axes"),
     ("Pad", [X, np.array([1, 2])], {}, 13, ShapeError, "2 pads for 4 axes"),
-    ("ScatterND", [X, np.array([[0]]), normal(1, 3, 4, 5)], {"reduction": "what"}, 18, InvalidModelError, "reduction 'what'"),
+    ("ScatterND", [X, np.array([[0]]), normal(1, 3, 4, 5)],
+     {"reduction": "what"}, 18, InvalidModelError, "reduction 'what'"),
     ("Conv", [X, normal(4, 2, 3, 3)], {}, 13, ShapeError, "channels"),
     ("DepthToSpace", [X], {"blocksize": 2}, 13, ShapeError, "not a multiple of the block"),
-    ("BatchNormalization", [X, VECTOR, VECTOR, VECTOR, VECTOR], {"training_mode": 1}, 15, UnsupportedOperatorError, "training_mode"),
+    ("BatchNormalization", [X, VECTOR, VECTOR, VECTOR, VECTOR],
+     {"training_mode": 1}, 15, UnsupportedOperatorError, "training_mode"),
     ("TopK", [X, np.array([9])], {"outputs": 2}, 11, InvalidModelError, "k is 9"),
     ("Resize", [X, None, np.array([1, 1, -2, 2], F)], {}, 13, ShapeError, "positive numbers"),
-    ("LSTM", [normal(5, 2, 3), normal(1, 16, 3), normal(1, 16, 4)], {"direction": "bidirectional", "hidden_size": 4}, 13, ShapeError, "needs 2"),
+    ("LSTM", [normal(5, 2, 3), normal(1, 16, 3), normal(1, 16, 4)],
+     {"direction": "bidirectional", "hidden_size": 4}, 13, ShapeError, "needs 2"),
 ])
 def test_errors_name_node_and_operator(op, operands, attributes, opset, error, message):
     attributes = dict(attributes)
-    made, _ = single(op, operands, opset=opset, outputs=attributes.pop("outputs", 1), constants=range(1, len(operands)), **attributes)
+    made, _ = single(
+        op, operands, opset=opset, outputs=attributes.pop("outputs", 1), constants=range(1, len(operands)), **attributes
+    )
     with pytest.raises(error, match=message) as caught:
         import_onnx(made)
     assert f"node 'the_node' ({op})" in str(caught.value)

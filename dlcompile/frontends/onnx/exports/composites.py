@@ -10,17 +10,33 @@ from dlcompile.graph import Node
 
 # composite: (ONNX operator, the opset that brought it, attributes the two have in common)
 SAME = {
-    "relu": ("Relu", 14, ()), "leaky_relu": ("LeakyRelu", 16, ("alpha",)), "prelu": ("PRelu", 16, ()), "elu": ("Elu", 6, ("alpha",)),
-    "celu": ("Celu", 12, ("alpha",)), "selu": ("Selu", 6, ("alpha", "gamma")), "gelu": ("Gelu", 20, ("approximate",)),
-    "softplus": ("Softplus", 1, ()), "softsign": ("Softsign", 1, ()), "mish": ("Mish", 18, ()),
-    "hard_sigmoid": ("HardSigmoid", 6, ("alpha", "beta")), "hard_swish": ("HardSwish", 14, ()),
-    "thresholded_relu": ("ThresholdedRelu", 10, ("alpha",)), "shrink": ("Shrink", 9, ("bias", "lambd")), "clip": ("Clip", 13, ()),
-    "softmax": ("Softmax", 13, ("axis",)), "log_softmax": ("LogSoftmax", 13, ("axis",)), "hardmax": ("Hardmax", 13, ("axis",)),
-    "layer_normalization": ("LayerNormalization", 17, ("axis", "epsilon")), "rms_normalization": ("RMSNormalization", 23, ("axis", "epsilon")),
-    "instance_normalization": ("InstanceNormalization", 6, ("epsilon",)), "lrn": ("LRN", 13, ("size", "alpha", "beta", "bias")),
-    "group_normalization": ("GroupNormalization", 21, ("num_groups", "epsilon")), "lp_normalization": ("LpNormalization", 1, ("axis", "p")),
+    "relu": ("Relu", 14, ()),
+    "leaky_relu": ("LeakyRelu", 16, ("alpha",)),
+    "prelu": ("PRelu", 16, ()),
+    "elu": ("Elu", 6, ("alpha",)),
+    "celu": ("Celu", 12, ("alpha",)),
+    "selu": ("Selu", 6, ("alpha", "gamma")),
+    "gelu": ("Gelu", 20, ("approximate",)),
+    "softplus": ("Softplus", 1, ()),
+    "softsign": ("Softsign", 1, ()),
+    "mish": ("Mish", 18, ()),
+    "hard_sigmoid": ("HardSigmoid", 6, ("alpha", "beta")),
+    "hard_swish": ("HardSwish", 14, ()),
+    "thresholded_relu": ("ThresholdedRelu", 10, ("alpha",)),
+    "shrink": ("Shrink", 9, ("bias", "lambd")),
+    "clip": ("Clip", 13, ()),
+    "softmax": ("Softmax", 13, ("axis",)),
+    "log_softmax": ("LogSoftmax", 13, ("axis",)),
+    "hardmax": ("Hardmax", 13, ("axis",)),
+    "layer_normalization": ("LayerNormalization", 17, ("axis", "epsilon")),
+    "rms_normalization": ("RMSNormalization", 23, ("axis", "epsilon")),
+    "instance_normalization": ("InstanceNormalization", 6, ("epsilon",)),
+    "lrn": ("LRN", 13, ("size", "alpha", "beta", "bias")),
+    "group_normalization": ("GroupNormalization", 21, ("num_groups", "epsilon")),
+    "lp_normalization": ("LpNormalization", 1, ("axis", "p")),
     "mean_variance_normalization": ("MeanVarianceNormalization", 13, ("axes",)),
-    "depth_to_space": ("DepthToSpace", 13, ("blocksize", "mode")), "space_to_depth": ("SpaceToDepth", 13, ("blocksize",)),
+    "depth_to_space": ("DepthToSpace", 13, ("blocksize", "mode")),
+    "space_to_depth": ("SpaceToDepth", 13, ("blocksize",)),
 }
 
 
@@ -70,19 +86,27 @@ def attention(writer: Writer, node: Node, q: str, k: str, v: str, mask: str | No
             mask = writer.reshape(writer.emit("Expand", [mask, writer.shape(full)]), (batch, heads, *full[-2:]))
     elif mask is not None and tensors[3].rank < 2:
         mask = writer.reshape(mask, ((1,) * (2 - tensors[3].rank)) + tensors[3].shape)
-    y = writer.emit("Attention", [q, k, v, *([mask] if mask else [])], scale=float(a["scale"]) if a.get("scale") is not None else None,
-                    is_causal=int(bool(a.get("causal"))))
+    y = writer.emit(
+        "Attention",
+        [q, k, v, *([mask] if mask else [])],
+        scale=float(a["scale"]) if a.get("scale") is not None else None,
+        is_causal=int(bool(a.get("causal"))),
+    )
     return y if len(lead) == 2 else writer.reshape(y, node.output.shape)
 
 
 @exporter("trilu", since=14)
 def trilu(writer: Writer, node: Node, x: str) -> str:
-    return writer.emit("Trilu", [x, writer.constant(np.int64(node.attributes["k"]))], upper=int(node.attributes["upper"]))
+    return writer.emit(
+        "Trilu", [x, writer.constant(np.int64(node.attributes["k"]))], upper=int(node.attributes["upper"])
+    )
 
 
 @exporter("quantize_linear", since=13)
 def quantize_linear(writer: Writer, node: Node, x: str, scale: str, zero: str) -> str:
-    return writer.emit("QuantizeLinear", [x, scale, zero], axis=node.attributes["axis"] if node.inputs[1].rank else None)
+    return writer.emit(
+        "QuantizeLinear", [x, scale, zero], axis=node.attributes["axis"] if node.inputs[1].rank else None
+    )
 
 
 @exporter("dequantize_linear", since=13)
@@ -95,12 +119,19 @@ def dequantize_linear(writer: Writer, node: Node, x: str, scale: str, zero: str)
 def average_pool(writer: Writer, node: Node, x: str) -> str:
     a = node.attributes
     sides = [side for pair in a["padding"] for side in pair]
-    if any(not isinstance(n, int) or n >= k for n, k in zip(sides, np.repeat(a["window"], 2).tolist())):  # which ONNX's has not
+    reaches = np.repeat(a["window"], 2).tolist()
+    if any(not isinstance(n, int) or n >= k for n, k in zip(sides, reaches)):  # which ONNX's has not
         return writer.decomposed(node)
     dilations = list(a["dilation"]) if any(d != 1 for d in a["dilation"]) else None
-    return writer.emit("AveragePool", [x], kernel_shape=list(a["window"]), strides=list(a["strides"]), dilations=dilations,
-                       pads=[*(low for low, _ in a["padding"]), *(high for _, high in a["padding"])],
-                       count_include_pad=int(a["count_include_pad"]))
+    return writer.emit(
+        "AveragePool",
+        [x],
+        kernel_shape=list(a["window"]),
+        strides=list(a["strides"]),
+        dilations=dilations,
+        pads=[*(low for low, _ in a["padding"]), *(high for _, high in a["padding"])],
+        count_include_pad=int(a["count_include_pad"]),
+    )
 
 
 @exporter("conv_transpose")
@@ -114,9 +145,15 @@ def conv_transpose(writer: Writer, node: Node, x: str, w: str) -> str:
     if last:
         x = writer.transpose(x, [0, rank - 1, *range(1, rank - 1)])
         w = writer.transpose(w, [rank - 1, rank - 2, *range(rank - 2)])
-    y = writer.emit("ConvTranspose", [x, w, *writer.bias(node)], strides=list(a["strides"]), dilations=list(a["dilations"]), group=a["groups"],
-                    pads=[*(low for low, _ in a["padding"]), *(high for _, high in a["padding"])],
-                    output_padding=list(a["output_padding"]) if any(a["output_padding"]) else None)
+    y = writer.emit(
+        "ConvTranspose",
+        [x, w, *writer.bias(node)],
+        strides=list(a["strides"]),
+        dilations=list(a["dilations"]),
+        group=a["groups"],
+        pads=[*(low for low, _ in a["padding"]), *(high for _, high in a["padding"])],
+        output_padding=list(a["output_padding"]) if any(a["output_padding"]) else None,
+    )
     return writer.transpose(y, [0, *range(2, rank), 1]) if last else y
 
 
@@ -131,7 +168,9 @@ def resize(writer: Writer, node: Node, x: str) -> str:
     inputs = [x, "", "", writer.shape(a["sizes"])]
     if a["scales"] is not None:
         scales = [1.0 if s is None else s for s in a["scales"]]
-        if scaled_sizes(tensor.shape, scales) != tuple(a["sizes"]) or any(s is None and axis in changed for axis, s in enumerate(a["scales"])):
+        if scaled_sizes(tensor.shape, scales) != tuple(a["sizes"]) or any(
+            s is None and axis in changed for axis, s in enumerate(a["scales"])
+        ):
             return writer.decomposed(node)
         inputs = [x, "", writer.constant(np.asarray(scales, np.float32))]
     return writer.emit("Resize", inputs, mode=a["mode"], coordinate_transformation_mode=a["coordinate_mode"],
@@ -143,10 +182,12 @@ def resize(writer: Writer, node: Node, x: str) -> str:
 @exporter("logsumexp", since=18)
 def logsumexp(writer: Writer, node: Node, x: str) -> str:
     a = node.attributes
-    return writer.emit("ReduceLogSumExp", [x, writer.vector(a["axes"])], keepdims=int(a["keepdims"]), noop_with_empty_axes=1)
+    return writer.emit(
+        "ReduceLogSumExp", [x, writer.vector(a["axes"])], keepdims=int(a["keepdims"]), noop_with_empty_axes=1
+    )
 
 
-# -- recurrent --------------------------------------------------------------------------------------------------------------
+# -- recurrent ---------------------------------------------------------------------------------------------------------
 _FLAGS = {"rnn": (), "gru": ("linear_before_reset",), "lstm": ("input_forget",)}
 _OPTIONAL = {"rnn": ("b", "sequence_lens", "initial_h"), "gru": ("b", "sequence_lens", "initial_h"),
              "lstm": ("b", "sequence_lens", "initial_h", "initial_c", "p")}
@@ -162,6 +203,13 @@ def recurrent(writer: Writer, node: Node, x: str, w: str, r: str, *optional: str
     while inputs[-1] == "":
         inputs.pop()
     lists = {"activations": a["activations"], "activation_alpha": a["alphas"], "activation_beta": a["betas"]}
-    return writer.emit(node.op.upper(), inputs, len(node.outputs), direction=a["direction"], hidden_size=int(node.inputs[2].shape[-1]),
-                       clip=a["clip"] if a["clip"] > 0 else None, **{key: list(value) for key, value in lists.items() if value},
-                       **{flag: int(a[flag]) for flag in _FLAGS[node.op]})
+    return writer.emit(
+        node.op.upper(),
+        inputs,
+        len(node.outputs),
+        direction=a["direction"],
+        hidden_size=int(node.inputs[2].shape[-1]),
+        clip=a["clip"] if a["clip"] > 0 else None,
+        **{key: list(value) for key, value in lists.items() if value},
+        **{flag: int(a[flag]) for flag in _FLAGS[node.op]},
+    )

@@ -9,13 +9,13 @@ from dlcompile.frontends.onnx.exports.movement import pad_axes, reverse_axes, sl
 from dlcompile.frontends.onnx.writer import Writer, exporter
 from dlcompile.graph import Node, is_float
 
-
 NARROW = (np.dtype(np.float32), np.dtype(np.float16))  # what runtimes convolve
 
 
 @exporter("dot_general")
 def dot_general(writer: Writer, node: Node, a: str, b: str) -> str:
-    """A MatMul of the operands with their axes in its order; an Einsum where several axes are contracted, or batches go along with vectors."""
+    """A MatMul of the operands with their axes in its order; an Einsum where several axes are contracted, or batches go
+    along with vectors."""
     (left, right), (left_batch, right_batch) = node.attributes["contracting"], node.attributes["batch"]
     lhs, rhs = node.inputs
     left_free = [axis for axis in range(lhs.rank) if axis not in (*left, *left_batch)]
@@ -31,7 +31,9 @@ def dot_general(writer: Writer, node: Node, a: str, b: str) -> str:
     names |= {("r", r): names["l", axis] for axis, r in zip((*left, *left_batch), (*right, *right_batch))}
     names |= {("r", axis): next(letters) for axis in right_free}
     terms = ["".join(names[side, axis] for axis in range(t.rank)) for side, t in (("l", lhs), ("r", rhs))]
-    result = "".join([*(names["l", axis] for axis in (*left_batch, *left_free)), *(names["r", axis] for axis in right_free)])
+    result = "".join(
+        [*(names["l", axis] for axis in (*left_batch, *left_free)), *(names["r", axis] for axis in right_free)]
+    )
     return writer.emit("Einsum", [a, b], equation=f"{terms[0]},{terms[1]}->{result}")
 
 
@@ -66,8 +68,14 @@ def _convolution(writer: Writer, node: Node, x: str, w: str, shape, padding) -> 
         x = _padded(writer, x, shape, padding, node)
         padding = ((0, 0),) * n
     bias = writer.bias(node) if node.inputs[0].dtype in NARROW else []
-    return writer.emit("Conv", [x, w, *bias], strides=list(a["strides"]), dilations=list(a["rhs_dilation"]), group=a["groups"],
-                       pads=[low for low, _ in padding] + [high for _, high in padding])
+    return writer.emit(
+        "Conv",
+        [x, w, *bias],
+        strides=list(a["strides"]),
+        dilations=list(a["rhs_dilation"]),
+        group=a["groups"],
+        pads=[low for low, _ in padding] + [high for _, high in padding],
+    )
 
 
 def _padded(writer: Writer, x: str, shape, padding, node: Node) -> str:
@@ -78,8 +86,8 @@ def _padded(writer: Writer, x: str, shape, padding, node: Node) -> str:
 
 
 def _transposed(writer: Writer, node: Node, x: str, w: str, shape, kernel) -> str:
-    """A convolution of the input spread by s is ConvTranspose with strides s of the weights turned round, where that can have its padding;
-    otherwise the input is spread by padding each element."""
+    """A convolution of the input spread by s is ConvTranspose with strides s of the weights turned round, where that
+    can have its padding; otherwise the input is spread by padding each element."""
     a = node.attributes
     spread, dilations, groups = a["lhs_dilation"], a["rhs_dilation"], a["groups"]
     pads, extras = [], []
@@ -111,12 +119,20 @@ def _transposed(writer: Writer, node: Node, x: str, w: str, shape, kernel) -> st
         w = writer.transpose(w, [0, 2, 1, *range(3, len(kernel) + 1)])
         w = writer.reshape(w, (groups * per_group, out // groups, *kernel[2:]))
     bias = writer.bias(node) if node.inputs[0].dtype in NARROW else []
-    return writer.emit("ConvTranspose", [x, w, *bias], strides=list(spread), dilations=list(dilations), group=groups,
-                       pads=[low for low, _ in pads] + [high for _, high in pads], output_padding=extras if any(extras) else None)
+    return writer.emit(
+        "ConvTranspose",
+        [x, w, *bias],
+        strides=list(spread),
+        dilations=list(dilations),
+        group=groups,
+        pads=[low for low, _ in pads] + [high for _, high in pads],
+        output_padding=extras if any(extras) else None,
+    )
 
 
 def _spread(writer: Writer, node: Node, x: str, shape) -> tuple[str, list]:
-    """d - 1 zeros between the elements of each spatial axis: a new axis of 1, padded to d, merged, and cut after the last element."""
+    """d - 1 zeros between the elements of each spatial axis: a new axis of 1, padded to d, merged, and cut after the
+    last element."""
     shape = list(shape)
     zero = writer.constant(np.zeros((), node.inputs[0].dtype if is_float(node.inputs[0].dtype) else np.float32))
     for axis, d in enumerate(node.attributes["lhs_dilation"], 2):
@@ -124,7 +140,13 @@ def _spread(writer: Writer, node: Node, x: str, shape) -> tuple[str, list]:
             continue
         before, size, after = shape[:axis], shape[axis], shape[axis + 1:]
         x = writer.reshape(x, (*before, size, 1, *after))
-        x = pad_axes(writer, x, (0,) * (len(shape) + 1), tuple(d - 1 if i == axis + 1 else 0 for i in range(len(shape) + 1)), zero)
+        x = pad_axes(
+            writer,
+            x,
+            (0,) * (len(shape) + 1),
+            tuple(d - 1 if i == axis + 1 else 0 for i in range(len(shape) + 1)),
+            zero,
+        )
         x = writer.reshape(x, (*before, size * d, *after))
         limit = [*before, (size - 1) * d + 1, *after]
         x = slice_axes(writer, x, [*before, size * d, *after], (0,) * len(shape), limit, (1,) * len(shape))

@@ -9,7 +9,8 @@ from dlcompile.graph import Dim, Graph, Node, Tensor
 
 
 def nested(writer: Writer, graph: Graph, names: list[str], inputs: list[Tensor]) -> GraphProto:
-    """A graph written inside another: `inputs` get names of their own, the rest of its inputs are values `names` of the outer one."""
+    """A graph written inside another: `inputs` get names of their own, the rest of its inputs are values `names` of the
+    outer one."""
     inner = Writer(writer.root.graph, writer.opset, writer)
     formal = []
     for tensor in inputs:
@@ -37,13 +38,22 @@ def scan(writer: Writer, node: Node, *names: str) -> list[str]:
     count = carries + scanned
     graph = nested(writer, body, list(names[count:]), list(body.inputs[:count]))
     outputs, flip = len(node.outputs), int(a["reverse"])
-    return writer.emit("Scan", names[:count], outputs, body=graph, num_scan_inputs=scanned, scan_input_directions=[flip] * scanned,
-                       scan_output_directions=[flip] * (outputs - carries) if outputs > carries else None)
+    return writer.emit(
+        "Scan",
+        names[:count],
+        outputs,
+        body=graph,
+        num_scan_inputs=scanned,
+        scan_input_directions=[flip] * scanned,
+        scan_output_directions=[flip] * (outputs - carries) if outputs > carries else None,
+    )
 
 
 @exporter("cond")
 def cond(writer: Writer, node: Node, predicate: str, *operands: str) -> list[str]:
-    branches = {name: nested(writer, node.attributes[name], list(operands), []) for name in ("then_branch", "else_branch")}
+    branches = {
+        name: nested(writer, node.attributes[name], list(operands), []) for name in ("then_branch", "else_branch")
+    }
     return writer.emit("If", [predicate], len(node.outputs), **branches)
 
 
@@ -56,7 +66,10 @@ def while_(writer: Writer, node: Node, *names: str) -> list[str]:
                         else_branch=nested(writer, condition, list(names), []))
     inner = Writer(writer.root.graph, writer.opset, writer)
     step, going = writer.fresh("step"), writer.fresh("going")
-    formal = [helper.make_tensor_value_info(step, TensorProto.INT64, []), helper.make_tensor_value_info(going, TensorProto.BOOL, [])]
+    formal = [
+        helper.make_tensor_value_info(step, TensorProto.INT64, []),
+        helper.make_tensor_value_info(going, TensorProto.BOOL, []),
+    ]
     states = []
     for tensor in body.inputs[:count]:
         states.append(writer.fresh(tensor.name or "carry"))

@@ -7,11 +7,43 @@ from dlcompile.frontends.onnx.writer import Writer, exporter
 from dlcompile.graph import Node
 
 SAME = {
-    "neg": "Neg", "abs": "Abs", "sign": "Sign", "floor": "Floor", "ceil": "Ceil", "round": "Round", "sqrt": "Sqrt", "exp": "Exp",
-    "log": "Log", "sin": "Sin", "cos": "Cos", "tan": "Tan", "asin": "Asin", "acos": "Acos", "atan": "Atan", "sinh": "Sinh",
-    "cosh": "Cosh", "tanh": "Tanh", "asinh": "Asinh", "acosh": "Acosh", "atanh": "Atanh", "erf": "Erf", "logistic": "Sigmoid",
-    "is_nan": "IsNaN", "is_inf": "IsInf", "sub": "Sub", "mul": "Mul", "div": "Div", "pow": "Pow", "maximum": "Max",
-    "minimum": "Min", "eq": "Equal", "lt": "Less", "le": "LessOrEqual", "gt": "Greater", "ge": "GreaterOrEqual", "select": "Where",
+    "neg": "Neg",
+    "abs": "Abs",
+    "sign": "Sign",
+    "floor": "Floor",
+    "ceil": "Ceil",
+    "round": "Round",
+    "sqrt": "Sqrt",
+    "exp": "Exp",
+    "log": "Log",
+    "sin": "Sin",
+    "cos": "Cos",
+    "tan": "Tan",
+    "asin": "Asin",
+    "acos": "Acos",
+    "atan": "Atan",
+    "sinh": "Sinh",
+    "cosh": "Cosh",
+    "tanh": "Tanh",
+    "asinh": "Asinh",
+    "acosh": "Acosh",
+    "atanh": "Atanh",
+    "erf": "Erf",
+    "logistic": "Sigmoid",
+    "is_nan": "IsNaN",
+    "is_inf": "IsInf",
+    "sub": "Sub",
+    "mul": "Mul",
+    "div": "Div",
+    "pow": "Pow",
+    "maximum": "Max",
+    "minimum": "Min",
+    "eq": "Equal",
+    "lt": "Less",
+    "le": "LessOrEqual",
+    "gt": "Greater",
+    "ge": "GreaterOrEqual",
+    "select": "Where",
 }
 
 
@@ -25,7 +57,9 @@ for _name, _op_type in SAME.items():
 
 def _logical(op_type: str):
     """One word for truth values, another for bits."""
-    return lambda writer, node, *names: writer.emit(op_type if node.inputs[0].dtype == np.bool_ else f"Bitwise{op_type}", names)
+    return lambda writer, node, *names: writer.emit(
+        op_type if node.inputs[0].dtype == np.bool_ else f"Bitwise{op_type}", names
+    )
 
 
 for _name, _op_type in (("and", "And"), ("or", "Or"), ("xor", "Xor"), ("not", "Not")):
@@ -35,7 +69,9 @@ for _name, _op_type in (("and", "And"), ("or", "Or"), ("xor", "Xor"), ("not", "N
 @exporter("add")
 def add(writer: Writer, node: Node, a: str, b: str) -> str:
     if node in writer.root.absorbed:  # the bias of a convolution, which has it as an operand
-        return next(name for name, tensor in zip((a, b), node.inputs) if tensor.op in ("conv_general", "conv_transpose"))
+        return next(
+            name for name, tensor in zip((a, b), node.inputs) if tensor.op in ("conv_general", "conv_transpose")
+        )
     return writer.emit("Add", [a, b])
 
 
@@ -97,7 +133,8 @@ def atan2(writer: Writer, node: Node, y: str, x: str) -> str:
 
 @exporter("shift_left", "shift_right")
 def shift(writer: Writer, node: Node, a: str, b: str) -> str:
-    """ONNX shifts unsigned integers. To the left the bits of signed ones are the same; to the right a negative one is ~(~a >> b)."""
+    """ONNX shifts unsigned integers. To the left the bits of signed ones are the same; to the right a negative one is
+    ~(~a >> b)."""
     dtype = node.inputs[0].dtype
     direction = "LEFT" if node.op == "shift_left" else "RIGHT"
     if dtype.kind == "u":

@@ -33,10 +33,19 @@ def slice_(writer: Writer, node: Node, x: str) -> str:
 
 def slice_axes(writer: Writer, x: str, shape, start, limit, strides) -> str:
     """x[start:limit:strides], naming the axes that are cut only."""
-    axes = [axis for axis, row in enumerate(zip(start, limit, strides, shape)) if row[0] != 0 or row[1] != row[3] or row[2] != 1]
+    axes = [
+        axis
+        for axis, row in enumerate(zip(start, limit, strides, shape))
+        if row[0] != 0 or row[1] != row[3] or row[2] != 1
+    ]
     if not axes:
         return x
-    inputs = [x, writer.shape([start[axis] for axis in axes]), writer.shape([limit[axis] for axis in axes]), writer.vector(axes)]
+    inputs = [
+        x,
+        writer.shape([start[axis] for axis in axes]),
+        writer.shape([limit[axis] for axis in axes]),
+        writer.vector(axes),
+    ]
     if any(strides[axis] != 1 for axis in axes):
         inputs.append(writer.vector([strides[axis] for axis in axes]))
     return writer.emit("Slice", inputs)
@@ -69,7 +78,7 @@ def concatenate(writer: Writer, node: Node, *parts: str) -> str:
     return writer.emit("Concat", parts, axis=node.attributes["axis"])
 
 
-# -- indices ----------------------------------------------------------------------------------------------------------------
+# -- indices -----------------------------------------------------------------------------------------------------------
 def _indices(writer: Writer, node: Node, name: str) -> str:
     """Indices as int64, which every runtime takes."""
     return name if node.inputs[1].dtype in (np.dtype(np.int64), np.dtype(np.int32)) else writer.cast(name, np.int64)
@@ -109,17 +118,23 @@ def _reduction(node: Node) -> str | None:
     return None if node.attributes["reduction"] == "none" else node.attributes["reduction"]
 
 
-# -- sources ----------------------------------------------------------------------------------------------------------------
+# -- sources -----------------------------------------------------------------------------------------------------------
 @exporter("iota")
 def iota(writer: Writer, node: Node) -> str:
     shape, axis = node.attributes["shape"], node.attributes["axis"]
-    line = writer.emit("Range", [writer.constant(np.int64(0)), writer.scalar(shape[axis]), writer.constant(np.int64(1))])
+    line = writer.emit(
+        "Range", [writer.constant(np.int64(0)), writer.scalar(shape[axis]), writer.constant(np.int64(1))]
+    )
     if np.dtype(node.attributes["dtype"]) != np.int64:
         line = writer.cast(line, node.attributes["dtype"])
     if len(shape) == 1:
         return line
     line = writer.emit("Reshape", [line, writer.vector([-1 if a == axis else 1 for a in range(len(shape))])])
-    return line if all(d == 1 for a, d in enumerate(shape) if a != axis) else writer.emit("Expand", [line, writer.shape(shape)])
+    return (
+        line
+        if all(d == 1 for a, d in enumerate(shape) if a != axis)
+        else writer.emit("Expand", [line, writer.shape(shape)])
+    )
 
 
 @exporter("dims")

@@ -9,7 +9,12 @@ from dlcompile.frontends.onnx.exports.movement import pad_axes, slice_axes
 from dlcompile.frontends.onnx.writer import Writer, exporter, onnx_type
 from dlcompile.graph import Node, is_float
 
-REDUCTIONS = {"reduce_sum": "ReduceSum", "reduce_prod": "ReduceProd", "reduce_max": "ReduceMax", "reduce_min": "ReduceMin"}
+REDUCTIONS = {
+    "reduce_sum": "ReduceSum",
+    "reduce_prod": "ReduceProd",
+    "reduce_max": "ReduceMax",
+    "reduce_min": "ReduceMin",
+}
 
 
 def _reduction(op_type: str):
@@ -38,7 +43,9 @@ def argmax(writer: Writer, node: Node, x: str) -> str:
 @exporter("cumsum")
 def cumsum(writer: Writer, node: Node, x: str) -> str:
     a = node.attributes
-    return writer.emit("CumSum", [x, writer.constant(np.int64(a["axis"]))], exclusive=int(a["exclusive"]), reverse=int(a["reverse"]))
+    return writer.emit(
+        "CumSum", [x, writer.constant(np.int64(a["axis"]))], exclusive=int(a["exclusive"]), reverse=int(a["reverse"])
+    )
 
 
 @exporter("cumprod")
@@ -50,13 +57,29 @@ def cumprod(writer: Writer, node: Node, x: str) -> str:
     names = [writer.fresh(f"{writer.origin}_{part}") for part in ("state", "element", "product", "result")]
     state, element, product, result = (helper.make_tensor_value_info(n, dtype, rest) for n in names)
     state_in, element_in, product_out, result_out = names
-    body = helper.make_graph([helper.make_node("Mul", [state_in, element_in], [product_out]),
-                              helper.make_node("Identity", [product_out], [result_out])], "cumprod", [state, element], [product, result])
+    body = helper.make_graph(
+        [
+            helper.make_node("Mul", [state_in, element_in], [product_out]),
+            helper.make_node("Identity", [product_out], [result_out]),
+        ],
+        "cumprod",
+        [state, element],
+        [product, result],
+    )
     one = writer.like(1, tensor)
     start = writer.emit("Expand", [one, writer.shape([d for i, d in enumerate(tensor.shape) if i != axis])])
     flip = int(a["reverse"])
-    _, y = writer.emit("Scan", [start, x], 2, body=body, num_scan_inputs=1, scan_input_axes=[axis], scan_output_axes=[axis],
-                       scan_input_directions=[flip], scan_output_directions=[flip])
+    _, y = writer.emit(
+        "Scan",
+        [start, x],
+        2,
+        body=body,
+        num_scan_inputs=1,
+        scan_input_axes=[axis],
+        scan_output_axes=[axis],
+        scan_input_directions=[flip],
+        scan_output_directions=[flip],
+    )
     if not a["exclusive"]:
         return y
     before, after = ([int(i == axis) * on for i in range(rank)] for on in (1 - flip, flip))
@@ -79,7 +102,7 @@ def top_k(writer: Writer, node: Node, x: str) -> list[str]:
     return writer.emit("TopK", [x, writer.dim(a["k"])], 2, axis=a["axis"], largest=int(a["largest"]))
 
 
-# -- windows ----------------------------------------------------------------------------------------------------------------
+# -- windows -----------------------------------------------------------------------------------------------------------
 @exporter("reduce_window")
 def reduce_window(writer: Writer, node: Node, x: str) -> str:
     """MaxPool, its negative, or AveragePool times the size of the window, on spatial axes brought to the end."""
@@ -122,7 +145,8 @@ def _pool(writer: Writer, node: Node, y: str, spatial: list[int], dtype) -> str:
     kind = a["kind"]
     if kind == "min":
         y = writer.emit("Neg", [y])
-    if any(not isinstance(n, int) or n >= k for n, k in zip((*low, *high), (*kernel, *kernel))):  # pools take less than a window
+    # pools take less than a window
+    if any(not isinstance(n, int) or n >= k for n, k in zip((*low, *high), (*kernel, *kernel))):
         neutral = writer.constant(np.asarray(0 if kind == "sum" else -np.inf, dtype))
         y = pad_axes(writer, y, (0, 0, *low), (0, 0, *high), neutral)
         low = high = [0] * len(spatial)

@@ -1,10 +1,23 @@
-"""The rows of the import table, one function for each form an ONNX operator has had: importing this package fills the table.
+"""The rows of the import table, one function for each form an ONNX operator has had: importing this package fills the
+table.
 
-To support an operator, write a function `row(node, *tensors)` that builds it with `dlcompile.ops` and put `@importer("Name")` above it
-in the file of its family; where its attributes or inputs changed, one row for each form, with `since=` the opset that brought it.
+To support an operator, write a function `row(node, *tensors)` that builds it with `dlcompile.ops` and put
+`@importer("Name")` above it in the file of its family; where its attributes or inputs changed, one row for each form,
+with `since=` the opset that brought it.
 """
-from dlcompile.frontends.onnx.rows import (attention, classical, contraction, control, creation, elementwise, indexing, movement, normalization,
-                                           pooling, quantization, recurrent, reduction, resizing)
-
-__all__ = ["attention", "classical", "contraction", "control", "creation", "elementwise", "indexing", "movement", "normalization", "pooling",
-           "quantization", "recurrent", "reduction", "resizing"]
+from dlcompile.frontends.onnx.rows import (  # noqa: F401
+    attention,
+    classical,
+    contraction,
+    control,
+    creation,
+    elementwise,
+    indexing,
+    movement,
+    normalization,
+    pooling,
+    quantization,
+    recurrent,
+    reduction,
+    resizing,
+)

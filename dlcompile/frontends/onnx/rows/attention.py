@@ -10,13 +10,22 @@ from dlcompile.graph import DimLike, Tensor, floordiv
 
 
 @importer("Attention", since=23)
-def attention(node: OnnxNode, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *more: Tensor | None) -> Tensor:
+def attention(
+    node: OnnxNode, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None, *more: Tensor | None
+) -> Tensor:
     """softmax(scale * q kᵀ + mask) v for [batch, heads, sequence, features], or [batch, sequence, heads * features].
 
     What caches, caps the scores or hands them out is left to the definition ONNX gives.
     """
     windows = node.get("left_window_size", -1), node.get("right_window_size", -1)
-    if more or len(node.proto.output) > 1 or node.get("softcap", 0.0) or mask is not None and node["is_causal"] or windows != (-1, -1):
+    if (
+        more
+        or len(node.proto.output) > 1
+        or node.get("softcap", 0.0)
+        or mask is not None
+        and node["is_causal"]
+        or windows != (-1, -1)
+    ):
         raise Declined
     flat = q.rank == 3
     if flat:

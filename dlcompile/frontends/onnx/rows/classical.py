@@ -1,4 +1,5 @@
-"""Operators of the domain ai.onnx.ml that are arithmetic on tensors: what scikit-learn's scalers, linear and neural models convert to."""
+"""Operators of the domain ai.onnx.ml that are arithmetic on tensors: what scikit-learn's scalers, linear and neural
+models convert to."""
 from __future__ import annotations
 
 import numpy as np
@@ -15,13 +16,16 @@ ML = "ai.onnx.ml"
 def scaler(node: OnnxNode, x: Tensor) -> Tensor:
     """(x - offset) * scale, one of each for a feature or one for all."""
     x = ops.cast(x, np.float32)
-    offset, scale = (np.asarray(node.get(name, default), np.float32) for name, default in (("offset", (0.0,)), ("scale", (1.0,))))
+    offset, scale = (
+        np.asarray(node.get(name, default), np.float32) for name, default in (("offset", (0.0,)), ("scale", (1.0,)))
+    )
     return ops.mul(ops.sub(x, make_constant(offset)), make_constant(scale))
 
 
 @importer("Normalizer", domain=ML)
 def normalizer(node: OnnxNode, x: Tensor) -> Tensor:
-    """Each row divided by its largest magnitude, its sum of magnitudes, or its length; left as it is where that is 0."""
+    """Each row divided by its largest magnitude, its sum of magnitudes, or its length; left as it is where that is
+    0."""
     x = ops.cast(x, np.float32)
     axis = x.rank - 1
     norm = {"MAX": lambda: ops.reduce_max(ops.abs(x), axis, True), "L1": lambda: ops.reduce_sum(ops.abs(x), axis, True),
@@ -92,10 +96,13 @@ def linear_regressor(node: OnnxNode, x: Tensor) -> Tensor:
 
 @importer("LinearClassifier", domain=ML)
 def linear_classifier(node: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor]:
-    """(label, scores): the label whose score is highest; of two classes with one row of coefficients by the sign of its score."""
+    """(label, scores): the label whose score is highest; of two classes with one row of coefficients by the sign of its
+    score."""
     labels = node["classlabels_ints"]
     if not labels:
-        raise UnsupportedOperatorError("labels that are strings are not supported; convert the model with integer labels")
+        raise UnsupportedOperatorError(
+            "labels that are strings are not supported; convert the model with integer labels"
+        )
     count = len(node["coefficients"]) // (x.shape[-1] if isinstance(x.shape[-1], int) and x.shape[-1] else 1)
     scores = _linear(node, x, count)
     table = make_constant(np.asarray(labels, np.int64))
@@ -115,8 +122,10 @@ def linear_classifier(node: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor]:
 @importer("LabelEncoder", domain=ML, since=2)
 def label_encoder(node: OnnxNode, x: Tensor) -> Tensor:
     """The value of the key that each element equals, or the default; keys and values are numbers."""
-    keys, values = (next((np.asarray(node[f"{what}_{kind}"]) for kind in ("int64s", "floats") if node[f"{what}_{kind}"]), None)
-                    for what in ("keys", "values"))
+    keys, values = (
+        next((np.asarray(node[f"{what}_{kind}"]) for kind in ("int64s", "floats") if node[f"{what}_{kind}"]), None)
+        for what in ("keys", "values")
+    )
     if keys is None or values is None or len(keys) != len(values):
         raise UnsupportedOperatorError("keys and values must be numbers, as many of each; text is not supported")
     dtype = np.dtype(np.int64 if values.dtype.kind == "i" else np.float32)
@@ -130,4 +139,6 @@ def label_encoder(node: OnnxNode, x: Tensor) -> Tensor:
 
 @importer("ZipMap", domain=ML)
 def zip_map(node: OnnxNode, x: Tensor) -> Tensor:
-    raise UnsupportedOperatorError("its output is a sequence of maps; convert the model with the option zipmap=False to get a tensor")
+    raise UnsupportedOperatorError(
+        "its output is a sequence of maps; convert the model with the option zipmap=False to get a tensor"
+    )

@@ -49,7 +49,9 @@ def einsum(node: OnnxNode, *operands: Tensor) -> Tensor:
 
 
 @importer("MatMulInteger", since=10)
-def matmul_integer(node: OnnxNode, a: Tensor, b: Tensor, a_zero: Tensor | None = None, b_zero: Tensor | None = None) -> Tensor:
+def matmul_integer(
+    node: OnnxNode, a: Tensor, b: Tensor, a_zero: Tensor | None = None, b_zero: Tensor | None = None
+) -> Tensor:
     """The product in int32 of the operands less their zero points (one for each row of a, for each column of b)."""
     if a_zero is not None and a_zero.rank == 1 and a.rank > 1:
         a_zero = ops.reshape(a_zero, (*a_zero.shape, 1))
@@ -62,7 +64,7 @@ def centred(x: Tensor, zero: Tensor | None) -> Tensor:
     return x if zero is None else ops.sub(x, ops.cast(zero, np.int32))
 
 
-# -- convolutions -----------------------------------------------------------------------------------------------------------
+# -- convolutions ------------------------------------------------------------------------------------------------------
 @importer("Conv")
 def conv(node: OnnxNode, x: Tensor, w: Tensor, b: Tensor | None = None) -> Tensor:
     """Channels first: x [n, c, *s], w [o, c/group, *k]."""
@@ -75,7 +77,9 @@ def convolution(node: OnnxNode, x: Tensor, w: Tensor) -> Tensor:
     if x.rank < 3 or w.rank != x.rank:
         raise ShapeError(f"the operands are {x.type} and {w.type}; expected two of one rank, at least 3")
     window = Window.of(node, x.shape[2:], _kernel(node, w))
-    return ops.conv_general(x, w, strides=window.strides, padding=window.padding, rhs_dilation=window.dilations, groups=node["group"])
+    return ops.conv_general(
+        x, w, strides=window.strides, padding=window.padding, rhs_dilation=window.dilations, groups=node["group"]
+    )
 
 
 def _kernel(node: OnnxNode, w: Tensor) -> tuple[DimLike, ...]:
@@ -88,11 +92,17 @@ def _kernel(node: OnnxNode, w: Tensor) -> tuple[DimLike, ...]:
 def per_channel(values: Tensor, rank: int) -> Tensor:
     """A vector along axis 1 of a tensor of that rank."""
     shape = (*values.shape, *(1,) * (rank - 2))
-    return make_constant(values.value.reshape(shape), name=values.name) if values.is_constant else ops.reshape(values, shape)
+    return (
+        make_constant(values.value.reshape(shape), name=values.name)
+        if values.is_constant
+        else ops.reshape(values, shape)
+    )
 
 
 @importer("ConvInteger", since=10)
-def conv_integer(node: OnnxNode, x: Tensor, w: Tensor, x_zero: Tensor | None = None, w_zero: Tensor | None = None) -> Tensor:
+def conv_integer(
+    node: OnnxNode, x: Tensor, w: Tensor, x_zero: Tensor | None = None, w_zero: Tensor | None = None
+) -> Tensor:
     if w_zero is not None and w_zero.rank:
         w_zero = ops.reshape(w_zero, (*w_zero.shape, *(1,) * (w.rank - 1)))
     return convolution(node, centred(x, x_zero), centred(w, w_zero))
@@ -109,8 +119,14 @@ def conv_transpose(node: OnnxNode, x: Tensor, w: Tensor, b: Tensor | None = None
         raise ShapeError(f"{w.shape[0]} channels are not a multiple of {groups} groups")
     strides, dilations = node.get("strides", (1,) * n), node.get("dilations", (1,) * n)
     extra, pads, shape = node.get("output_padding", (0,) * n), node.get("pads", (0,) * 2 * n), node["output_shape"]
-    if not len(strides) == len(dilations) == len(extra) == n or len(pads) != 2 * n or (shape is not None and len(shape) < n):
-        raise InvalidModelError(f"strides, dilations, output_padding, pads or output_shape do not have an entry for each of {n} axes")
+    if (
+        not len(strides) == len(dilations) == len(extra) == n
+        or len(pads) != 2 * n
+        or (shape is not None and len(shape) < n)
+    ):
+        raise InvalidModelError(
+            f"strides, dilations, output_padding, pads or output_shape do not have an entry for each of {n} axes"
+        )
     padding = []
     for axis in range(n):
         span = dilations[axis] * (kernel[axis] - 1)
@@ -125,5 +141,7 @@ def conv_transpose(node: OnnxNode, x: Tensor, w: Tensor, b: Tensor | None = None
         elif node["auto_pad"] == "VALID":
             low = high = 0
         padding.append((low, high))
-    y = ops.conv_transpose(x, w, strides=strides, padding=padding, output_padding=extra, dilations=dilations, groups=groups)
+    y = ops.conv_transpose(
+        x, w, strides=strides, padding=padding, output_padding=extra, dilations=dilations, groups=groups
+    )
     return y if b is None else ops.add(y, per_channel(b, y.rank))

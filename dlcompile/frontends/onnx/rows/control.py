@@ -25,13 +25,18 @@ def if_(node: OnnxNode, condition: Tensor) -> list[Tensor]:
         branches.append(Graph(attribute, inner, results, output_names=[f"result{i}" for i in range(len(results))]))
     for a, b in zip(branches[0].outputs, branches[1].outputs, strict=True):
         if a.dtype != b.dtype or a.rank != b.rank:
-            raise UnsupportedOperatorError(f"the branches give {a.type} and {b.type}, and which is taken depends on the model's inputs; "
-                                           "dims= and values= pin what it depends on")
+            raise UnsupportedOperatorError(
+                f"the branches give {a.type} and {b.type}, and which is taken depends on the model's inputs; "
+                "dims= and values= pin what it depends on"
+            )
     return list(ops.cond(ops.reshape(condition, ()), *branches, *outer))
 
 
-def _body(node: OnnxNode, graph: GraphProto, formal: list[Tensor], names: list[str] | None = None) -> tuple[list[Tensor], ...]:
-    """(outputs, inputs for what the graph captures, the captured tensors) of a branch or body with the formal inputs given."""
+def _body(
+    node: OnnxNode, graph: GraphProto, formal: list[Tensor], names: list[str] | None = None
+) -> tuple[list[Tensor], ...]:
+    """(outputs, inputs for what the graph captures, the captured tensors) of a branch or body with the formal inputs
+    given."""
     scope = node.scope.child()
     inner, outer = [], []
     for name in captured(graph) if names is None else names:
@@ -48,7 +53,8 @@ def _body(node: OnnxNode, graph: GraphProto, formal: list[Tensor], names: list[s
 
 @importer("Scan", since=9)
 def scan(node: OnnxNode, *operands: Tensor) -> list[Tensor]:
-    """State variables, then scan inputs, one slice of which each step sees; the last states, then what the steps yield, stacked."""
+    """State variables, then scan inputs, one slice of which each step sees; the last states, then what the steps yield,
+    stacked."""
     graph, count = node["body"], node["num_scan_inputs"]
     states, scanned = operands[:len(operands) - count], operands[len(operands) - count:]
     stacked = len(graph.output) - len(states)
@@ -65,7 +71,9 @@ def scan(node: OnnxNode, *operands: Tensor) -> list[Tensor]:
     formal = [make_input(f.name, t.dtype, t.shape) for f, t in zip(graph.input, states)]
     formal += [make_input(f.name, t.dtype, t.shape[1:]) for f, t in zip(graph.input[len(states):], moved)]
     results, inner, outer = _body(node, graph, formal)
-    body = Graph(graph.name or "scan", [*formal, *inner], results, output_names=[f"result{i}" for i in range(len(results))])
+    body = Graph(
+        graph.name or "scan", [*formal, *inner], results, output_names=[f"result{i}" for i in range(len(results))]
+    )
     made = ops.scan(body, *states, *moved, *outer, num_carry=len(states), num_scanned=count, length=length)
     outputs = list(made[:len(states)])
     for index, y in enumerate(made[len(states):]):
@@ -88,7 +96,8 @@ def _entry(values: tuple[int, ...] | None, index: int) -> int:
 
 @importer("Loop")
 def loop(node: OnnxNode, trips: Tensor | None = None, condition: Tensor | None = None, *states: Tensor) -> list[Tensor]:
-    """A scan over the number of the step where how many there are is known when the loop begins, else a while loop, which stacks nothing."""
+    """A scan over the number of the step where how many there are is known when the loop begins, else a while loop,
+    which stacks nothing."""
     graph = node["body"]
     step, going = make_input("step", np.int64, ()), make_input("going", np.bool_, ())
     formal = [make_input(f.name, t.dtype, t.shape) for f, t in zip(graph.input[2:], states, strict=True)]
@@ -98,9 +107,23 @@ def loop(node: OnnxNode, trips: Tensor | None = None, condition: Tensor | None =
         (proceed, *results), inner, outer = _body(node, graph, [step, always, *formal])
         if constant_value(proceed) is not None and constant_value(proceed).all():
             (length,) = known_dims(trips)
-            body = Graph(graph.name or "loop", [*formal, step, *inner], results, output_names=[f"result{i}" for i in range(len(results))])
-            return list(ops.scan(body, *states, ops.iota(np.int64, (length,), 0), *outer, num_carry=len(states), num_scanned=1,
-                                 length=length))
+            body = Graph(
+                graph.name or "loop",
+                [*formal, step, *inner],
+                results,
+                output_names=[f"result{i}" for i in range(len(results))],
+            )
+            return list(
+                ops.scan(
+                    body,
+                    *states,
+                    ops.iota(np.int64, (length,), 0),
+                    *outer,
+                    num_carry=len(states),
+                    num_scanned=1,
+                    length=length,
+                )
+            )
     if len(graph.output) - 1 > len(states):
         raise UnsupportedOperatorError("a loop that ends when a condition says so can carry values, not collect them")
     (proceed, *results), inner, outer = _body(node, graph, [step, going, *formal])

@@ -22,7 +22,9 @@ def constant(node: OnnxNode) -> Tensor:
     for name, dtype in _VALUES.items():
         if name in node.attribute_protos:
             return make_constant(np.asarray(node[name], dtype))
-    raise UnsupportedOperatorError(f"a constant given by {', '.join(node.attribute_protos) or 'nothing'} is not supported")
+    raise UnsupportedOperatorError(
+        f"a constant given by {', '.join(node.attribute_protos) or 'nothing'} is not supported"
+    )
 
 
 @importer("ConstantOfShape", since=9)
@@ -85,7 +87,9 @@ def one_hot(node: OnnxNode, indices: Tensor, depth: Tensor, values: Tensor) -> T
     axis = as_axis(node["axis"], indices.rank + 1)
     shape = (*indices.shape[:axis], count, *indices.shape[axis:])
     index = indices if indices.dtype == np.int64 else ops.cast(indices, np.int64)
-    index = ops.select(ops.lt(index, make_constant(np.int64(0))), ops.add(index, ops.reshape(ops.shape_vector((count,)), ())), index)
+    index = ops.select(
+        ops.lt(index, make_constant(np.int64(0))), ops.add(index, ops.reshape(ops.shape_vector((count,)), ())), index
+    )
     index = ops.reshape(index, (*indices.shape[:axis], 1, *indices.shape[axis:]))
     hit = ops.eq(index, ops.iota(np.int64, shape, axis))
     off, on = (ops.reshape(ops.slice(values, (i,), (i + 1,)), ()) for i in (0, 1))
@@ -107,7 +111,7 @@ def trilu(node: OnnxNode, x: Tensor, k: Tensor | None = None) -> Tensor:
     return ops.select(keep, x, scalar(0, x))
 
 
-# -- windows of signals -----------------------------------------------------------------------------------------------------
+# -- windows of signals ------------------------------------------------------------------------------------------------
 def _window(coefficients):
     """sum of c[i] * cos(2*pi*i*n / N), N the size of a periodic window, one less of a symmetric one."""
     def row(node: OnnxNode, size: Tensor) -> Tensor:

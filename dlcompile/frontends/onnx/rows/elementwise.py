@@ -12,10 +12,32 @@ from dlcompile.frontends.onnx.reader import element_type
 from dlcompile.graph import Tensor, apply, is_float, is_integer, make_constant
 
 UNARY = {
-    "Abs": "abs", "Neg": "neg", "Sign": "sign", "Floor": "floor", "Ceil": "ceil", "Round": "round", "Sqrt": "sqrt", "Exp": "exp",
-    "Log": "log", "Sin": "sin", "Cos": "cos", "Tan": "tan", "Asin": "asin", "Acos": "acos", "Atan": "atan", "Sinh": "sinh",
-    "Cosh": "cosh", "Tanh": "tanh", "Asinh": "asinh", "Acosh": "acosh", "Atanh": "atanh", "Erf": "erf", "Sigmoid": "logistic",
-    "Not": "not", "BitwiseNot": "not", "IsNaN": "is_nan",
+    "Abs": "abs",
+    "Neg": "neg",
+    "Sign": "sign",
+    "Floor": "floor",
+    "Ceil": "ceil",
+    "Round": "round",
+    "Sqrt": "sqrt",
+    "Exp": "exp",
+    "Log": "log",
+    "Sin": "sin",
+    "Cos": "cos",
+    "Tan": "tan",
+    "Asin": "asin",
+    "Acos": "acos",
+    "Atan": "atan",
+    "Sinh": "sinh",
+    "Cosh": "cosh",
+    "Tanh": "tanh",
+    "Asinh": "asinh",
+    "Acosh": "acosh",
+    "Atanh": "atanh",
+    "Erf": "erf",
+    "Sigmoid": "logistic",
+    "Not": "not",
+    "BitwiseNot": "not",
+    "IsNaN": "is_nan",
 }
 BINARY = {
     "Add": "add", "Sub": "sub", "Mul": "mul", "Div": "div", "And": "and", "Or": "or", "Xor": "xor", "BitwiseAnd": "and",
@@ -96,7 +118,7 @@ def where(node: OnnxNode, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return ops.select(condition, x, y)
 
 
-# -- types ------------------------------------------------------------------------------------------------------------------
+# -- types -------------------------------------------------------------------------------------------------------------
 @importer("Cast")
 def cast(node: OnnxNode, x: Tensor) -> Tensor:
     return _cast(x, element_type(node["to"], "the target of the cast"))
@@ -111,7 +133,7 @@ def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
     return x if x.dtype == dtype else ops.cast(x, dtype)
 
 
-# -- clipping and activations -----------------------------------------------------------------------------------------------
+# -- clipping and activations ------------------------------------------------------------------------------------------
 @importer("Clip")
 def clip_by_attributes(node: OnnxNode, x: Tensor) -> Tensor:
     """The defaults, the lowest and highest float32, are no bounds."""
@@ -136,10 +158,20 @@ def _clip(x: Tensor, low: Tensor | None, high: Tensor | None) -> Tensor:
 
 # ONNX operator: (composite, the attributes the two have in common)
 ACTIVATIONS = {
-    "Relu": ("relu", ()), "LeakyRelu": ("leaky_relu", ("alpha",)), "ThresholdedRelu": ("thresholded_relu", ("alpha",)),
-    "Elu": ("elu", ("alpha",)), "Celu": ("celu", ("alpha",)), "Selu": ("selu", ("alpha", "gamma")), "Gelu": ("gelu", ("approximate",)),
-    "HardSigmoid": ("hard_sigmoid", ("alpha", "beta")), "HardSwish": ("hard_swish", ()), "Swish": ("silu", ("alpha",)),
-    "Softplus": ("softplus", ()), "Softsign": ("softsign", ()), "Mish": ("mish", ()), "Shrink": ("shrink", ("bias", "lambd")),
+    "Relu": ("relu", ()),
+    "LeakyRelu": ("leaky_relu", ("alpha",)),
+    "ThresholdedRelu": ("thresholded_relu", ("alpha",)),
+    "Elu": ("elu", ("alpha",)),
+    "Celu": ("celu", ("alpha",)),
+    "Selu": ("selu", ("alpha", "gamma")),
+    "Gelu": ("gelu", ("approximate",)),
+    "HardSigmoid": ("hard_sigmoid", ("alpha", "beta")),
+    "HardSwish": ("hard_swish", ()),
+    "Swish": ("silu", ("alpha",)),
+    "Softplus": ("softplus", ()),
+    "Softsign": ("softsign", ()),
+    "Mish": ("mish", ()),
+    "Shrink": ("shrink", ("bias", "lambd")),
 }
 
 
@@ -184,7 +216,9 @@ def dropout_of_old(node: OnnxNode, x: Tensor) -> tuple[Tensor, ...]:
 
 
 @importer("Dropout", since=12)
-def dropout(node: OnnxNode, x: Tensor, ratio: Tensor | None = None, training: Tensor | None = None) -> tuple[Tensor, ...]:
+def dropout(
+    node: OnnxNode, x: Tensor, ratio: Tensor | None = None, training: Tensor | None = None
+) -> tuple[Tensor, ...]:
     if training is not None and node.constant(training, "training_mode").any():
         if ratio is None or node.constant(ratio, "ratio").item() != 0:
             raise InvalidModelError("training_mode is true; only the inference of a model is compiled")

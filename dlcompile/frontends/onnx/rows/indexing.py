@@ -36,7 +36,9 @@ def _tuples_from_the_front(indices: Tensor, sizes: tuple[DimLike, ...]) -> Tenso
     if indices.value is not None and (indices.value >= 0).all():
         return indices
     zero = make_constant(np.zeros((), indices.dtype))
-    return ops.select(ops.lt(indices, zero), ops.add(indices, ops.cast(ops.shape_vector(sizes), indices.dtype)), indices)
+    return ops.select(
+        ops.lt(indices, zero), ops.add(indices, ops.cast(ops.shape_vector(sizes), indices.dtype)), indices
+    )
 
 
 @importer("Gather")
@@ -62,7 +64,9 @@ def gather_nd(node: OnnxNode, x: Tensor, indices: Tensor) -> Tensor:
 def _depth(indices: Tensor) -> int:
     """The length of the index tuples, which lie along the last axis."""
     if not indices.rank or not isinstance(indices.shape[-1], int):
-        raise InvalidModelError(f"the indices are {indices.type}; expected index tuples of a constant length along the last axis")
+        raise InvalidModelError(
+            f"the indices are {indices.type}; expected index tuples of a constant length along the last axis"
+        )
     return indices.shape[-1]
 
 
@@ -89,7 +93,8 @@ def _reduction(node: OnnxNode) -> str:
 
 @importer("TensorScatter", since=24)
 def tensor_scatter(node: OnnxNode, cache: Tensor, update: Tensor, starts: Tensor | None = None) -> Tensor:
-    """The rows of `update` written into `cache` along `axis` from `starts[batch]` on (around the end in the mode "circular")."""
+    """The rows of `update` written into `cache` along `axis` from `starts[batch]` on (around the end in the mode
+    "circular")."""
     axis = as_axis(node["axis"], cache.rank)
     length, batch = update.shape[axis], cache.shape[0]
     position = ops.iota(np.int64, (batch, length), 1)
@@ -128,4 +133,8 @@ def compress(node: OnnxNode, x: Tensor, condition: Tensor) -> Tensor:
 @importer("NonZero", since=9)
 def non_zero(node: OnnxNode, x: Tensor) -> Tensor:
     """The indices of the elements of a constant that are not zero, [rank, count]."""
-    return make_constant(np.stack(np.nonzero(node.constant(x, "the operand (its result has a size that depends on data)"))).astype(np.int64))
+    return make_constant(
+        np.stack(np.nonzero(node.constant(x, "the operand (its result has a size that depends on data)"))).astype(
+            np.int64
+        )
+    )

@@ -39,7 +39,9 @@ def infer_dimension(x: Tensor, target: list[DimLike]) -> tuple[DimLike, ...]:
         if isinstance(rest, int) and rest == 0:
             raise ShapeError(f"cannot reshape {x.type} to {target}: -1 beside a dimension of 0 could be anything")
         if isinstance(x.type.size, int) and isinstance(rest, int) and x.type.size % rest:
-            raise ShapeError(f"cannot reshape {x.type} to {target}: {x.type.size} elements are not a multiple of {rest}")
+            raise ShapeError(
+                f"cannot reshape {x.type} to {target}: {x.type.size} elements are not a multiple of {rest}"
+            )
         target = [*target[:axis], leftover(x.shape, target[:axis] + target[axis + 1:]), *target[axis + 1:]]
     return tuple(target)
 
@@ -124,17 +126,21 @@ def tile(node: OnnxNode, x: Tensor, repeats: Tensor) -> Tensor:
         raise ShapeError(f"repeats {list(counts)}: none can be negative")
     apart = [d for n, c in zip(x.shape, counts) for d in (1, n)]
     wide = [d for n, c in zip(x.shape, counts) for d in (c, n)]
-    return ops.reshape(ops.broadcast_to(ops.reshape(x, tuple(apart)), tuple(wide)), tuple(n * c for n, c in zip(x.shape, counts)))
+    return ops.reshape(
+        ops.broadcast_to(ops.reshape(x, tuple(apart)), tuple(wide)), tuple(n * c for n, c in zip(x.shape, counts))
+    )
 
 
-# -- slices -----------------------------------------------------------------------------------------------------------------
+# -- slices ------------------------------------------------------------------------------------------------------------
 @importer("Slice")
 def slice_by_attributes(node: OnnxNode, x: Tensor) -> Tensor:
     return _slice(x, node["starts"], node["ends"], node["axes"], None)
 
 
 @importer("Slice", since=10)
-def slice_(node: OnnxNode, x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None) -> Tensor:
+def slice_(
+    node: OnnxNode, x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None
+) -> Tensor:
     return _slice(x, known_dims(starts, "start of the slice"), known_dims(ends, "end of the slice"), axes_of(axes),
                   None if steps is None else known_dims(steps, "step of the slice"))
 
@@ -143,7 +149,9 @@ def _slice(x: Tensor, starts, ends, axes, steps) -> Tensor:
     axes = as_axes(range(len(starts)) if axes is None else axes, x.rank)
     steps = (1,) * len(starts) if steps is None else steps
     if not len(starts) == len(ends) == len(axes) == len(steps):
-        raise ShapeError(f"{len(starts)} starts, {len(ends)} ends, {len(axes)} axes and {len(steps)} steps; expected as many of each")
+        raise ShapeError(
+            f"{len(starts)} starts, {len(ends)} ends, {len(axes)} axes and {len(steps)} steps; expected as many of each"
+        )
     start, limit, strides = [0] * x.rank, list(x.shape), [1] * x.rank
     backwards = []
     for axis, first, last, step in zip(axes, starts, ends, steps):
@@ -163,12 +171,15 @@ def _slice(x: Tensor, starts, ends, axes, steps) -> Tensor:
 
 
 def _bound(position: DimLike, size: DimLike, lowest: int) -> DimLike:
-    """Where a slice begins or ends: positions below 0 count from the end; what lies outside is cut to [lowest, size + lowest]."""
+    """Where a slice begins or ends: positions below 0 count from the end; what lies outside is cut to [lowest, size +
+    lowest]."""
     if isinstance(position, int):
         if position < 0:
             position = position + size
     elif not at_least(position, 0) and at_least(-position, 1):
-        position = position + size  # where it may be of either sign it is taken as a position, which is what shapes are computed for
+        position = (
+            position + size
+        )  # where it may be of either sign it is taken as a position, which is what shapes are computed for
     return clamp(position, lowest, size + lowest)
 
 
@@ -208,7 +219,7 @@ def concat(node: OnnxNode, *parts: Tensor) -> Tensor:
     return ops.concatenate(parts, as_axis(node["axis"], parts[0].rank))
 
 
-# -- padding ----------------------------------------------------------------------------------------------------------------
+# -- padding -----------------------------------------------------------------------------------------------------------
 @importer("Pad")
 def pad_by_attributes(node: OnnxNode, x: Tensor) -> Tensor:
     return _pad(x, node["mode"], node["pads"], make_constant(np.asarray(node["value"], x.dtype)), range(x.rank))
@@ -240,7 +251,11 @@ def _extend(x: Tensor, axis: int, low: DimLike, high: DimLike, mode: str) -> Ten
     """Padding by elements of `x` itself along one axis: those at the edge, mirrored there, or from the other end."""
     size = x.shape[axis]
     if isinstance(low, int) and isinstance(high, int) and low <= 0 and high <= 0:
-        return ops.pad(x, make_constant(np.zeros((), x.dtype)), *(tuple(n if a == axis else 0 for a in range(x.rank)) for n in (low, high)))
+        return ops.pad(
+            x,
+            make_constant(np.zeros((), x.dtype)),
+            *(tuple(n if a == axis else 0 for a in range(x.rank)) for n in (low, high)),
+        )
     position = ops.add(ops.iota(np.int64, (size + low + high,), 0), ops.shape_vector((-low,)))
     last = ops.shape_vector((size - 1,))
     if mode == "edge":
@@ -272,7 +287,7 @@ def center_crop_pad(node: OnnxNode, x: Tensor, shape: Tensor) -> Tensor:
     return x
 
 
-# -- blocks -----------------------------------------------------------------------------------------------------------------
+# -- blocks ------------------------------------------------------------------------------------------------------------
 @importer("DepthToSpace")
 def depth_to_space(node: OnnxNode, x: Tensor) -> Tensor:
     block = _block(node, x)
@@ -289,11 +304,15 @@ def space_to_depth(node: OnnxNode, x: Tensor) -> Tensor:
     if node.get("mode", "DCR") == "CRD":  # since opset 28: the channels are the outer part
         n, c, h, w = x.shape
         apart = ops.reshape(x, (n, c, floordiv(h, block), block, floordiv(w, block), block))
-        return ops.reshape(ops.transpose(apart, (0, 1, 3, 5, 2, 4)), (n, c * block * block, floordiv(h, block), floordiv(w, block)))
+        return ops.reshape(
+            ops.transpose(apart, (0, 1, 3, 5, 2, 4)), (n, c * block * block, floordiv(h, block), floordiv(w, block))
+        )
     return ops.space_to_depth(x, blocksize=block)
 
 
 def _block(node: OnnxNode, x: Tensor) -> int:
     if x.rank != 4 or node["blocksize"] < 1:
-        raise ShapeError(f"expected [batch, channels, height, width] and a positive blocksize, not {x.type} and {node['blocksize']}")
+        raise ShapeError(
+            f"expected [batch, channels, height, width] and a positive blocksize, not {x.type} and {node['blocksize']}"
+        )
     return node["blocksize"]

@@ -33,7 +33,9 @@ for _name, _function in ALONG_AXIS.items():
 
 
 @importer("BatchNormalization")
-def batch_normalization(node: OnnxNode, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+def batch_normalization(
+    node: OnnxNode, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor
+) -> Tensor:
     if node["spatial"] == 0:
         raise UnsupportedOperatorError("spatial=0 (statistics for each element) is not supported")
     if node["training_mode"]:
@@ -97,7 +99,9 @@ def rms_normalization(node: OnnxNode, x: Tensor, scale: Tensor) -> Tensor:
 @importer("SimplifiedLayerNormalization")
 @importer("SimplifiedLayerNormalization", domain="com.microsoft")
 def simplified_layer_normalization(node: OnnxNode, x: Tensor, scale: Tensor) -> Tensor:
-    return ops.rms_normalization(x, scale, axis=as_axis(node.get("axis", -1), x.rank), epsilon=node.get("epsilon", 1e-5))
+    return ops.rms_normalization(
+        x, scale, axis=as_axis(node.get("axis", -1), x.rank), epsilon=node.get("epsilon", 1e-5)
+    )
 
 
 @importer("LRN")

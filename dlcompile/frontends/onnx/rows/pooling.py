@@ -20,8 +20,14 @@ def _window(node: OnnxNode, x: Tensor) -> Window:
 
 
 def _reduce_window(x: Tensor, kind: str, window: Window) -> Tensor:
-    return ops.reduce_window(x, kind, (1, 1, *window.kernel), (1, 1, *window.strides), ((0, 0), (0, 0), *window.padding),
-                             (1, 1, *window.dilations))
+    return ops.reduce_window(
+        x,
+        kind,
+        (1, 1, *window.kernel),
+        (1, 1, *window.strides),
+        ((0, 0), (0, 0), *window.padding),
+        (1, 1, *window.dilations),
+    )
 
 
 @importer("MaxPool")
@@ -33,11 +39,18 @@ def max_pool(node: OnnxNode, x: Tensor) -> Tensor:
 
 @importer("AveragePool")
 def average_pool(node: OnnxNode, x: Tensor) -> Tensor:
-    """The sum of each window over the number of its elements: those inside x, with `count_include_pad` those in the padding too."""
+    """The sum of each window over the number of its elements: those inside x, with `count_include_pad` those in the
+    padding too."""
     window, with_padding = _window(node, x), bool(node["count_include_pad"])
     if not with_padding or window.padding == window.given:
-        return ops.average_pool(x, window=window.kernel, strides=window.strides, padding=window.padding, dilation=window.dilations,
-                                count_include_pad=with_padding)
+        return ops.average_pool(
+            x,
+            window=window.kernel,
+            strides=window.strides,
+            padding=window.padding,
+            dilation=window.dilations,
+            count_include_pad=with_padding,
+        )
     return ops.div(_reduce_window(x, "sum", window), _counts_with_padding(window, x))
 
 

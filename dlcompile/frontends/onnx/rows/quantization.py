@@ -13,17 +13,22 @@ from dlcompile.graph import Tensor, is_integer, make_constant
 
 
 def _along(values: Tensor, x: Tensor, node: OnnxNode) -> Tensor:
-    """Scales or zero points laid out to broadcast against `x`: one for all, one for each index of `axis`, or one for each block along it."""
+    """Scales or zero points laid out to broadcast against `x`: one for all, one for each index of `axis`, or one for
+    each block along it."""
     if values.rank == 0 or values.shape == (1,):
         return ops.reshape(values, ())
     axis, block = as_axis(node.get("axis", 1), x.rank), node.get("block_size", 0)
     if block:
         count = values.shape[axis]
-        wide = ops.broadcast_to(ops.expand_dims(values, axis + 1), (*values.shape[:axis + 1], block, *values.shape[axis + 1:]))
+        wide = ops.broadcast_to(
+            ops.expand_dims(values, axis + 1), (*values.shape[: axis + 1], block, *values.shape[axis + 1 :])
+        )
         flat = ops.reshape(wide, (*values.shape[:axis], count * block, *values.shape[axis + 1:]))
         return ops.slice(flat, (0,) * x.rank, x.shape) if flat.shape != x.shape else flat
     if values.rank != 1:
-        raise ShapeError(f"the scale or zero point is {values.type}; expected a scalar or a vector, or blocks with block_size")
+        raise ShapeError(
+            f"the scale or zero point is {values.type}; expected a scalar or a vector, or blocks with block_size"
+        )
     return ops.reshape(values, tuple(values.shape[0] if a == axis else 1 for a in range(x.rank)))
 
 
@@ -41,7 +46,9 @@ def saturated(x: Tensor, zero: Tensor | None, dtype: np.dtype) -> Tensor:
 @importer("QuantizeLinear", since=10)
 def quantize_linear(node: OnnxNode, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
     if zero is None:
-        dtype = element_type(node["output_dtype"], "output_dtype") if node.get("output_dtype", 0) else np.dtype(np.uint8)
+        dtype = (
+            element_type(node["output_dtype"], "output_dtype") if node.get("output_dtype", 0) else np.dtype(np.uint8)
+        )
         zero = _zeros(scale, dtype)
     values = ops.cast(x, scale.dtype)
     if _is_plain(node, scale, zero):
@@ -68,7 +75,12 @@ def _zeros(scale: Tensor, dtype: np.dtype) -> Tensor:
 
 def _is_plain(node: OnnxNode, scale: Tensor, zero: Tensor) -> bool:
     """One scale, or one for each index of an axis."""
-    return not node.get("block_size", 0) and scale.type.size == zero.type.size and scale.rank <= 1 and is_integer(zero.dtype)
+    return (
+        not node.get("block_size", 0)
+        and scale.type.size == zero.type.size
+        and scale.rank <= 1
+        and is_integer(zero.dtype)
+    )
 
 
 def _as_scalars(scale: Tensor, zero: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,7 +96,9 @@ def _axis(node: OnnxNode, x: Tensor) -> int:
     return axis % x.rank if x.rank and -x.rank <= axis < x.rank else 0
 
 
-def _requantized(node: OnnxNode, sums: Tensor, x_scale: Tensor, w_scale: Tensor, y_scale: Tensor, y_zero: Tensor) -> Tensor:
+def _requantized(
+    node: OnnxNode, sums: Tensor, x_scale: Tensor, w_scale: Tensor, y_scale: Tensor, y_zero: Tensor
+) -> Tensor:
     """int32 sums of products in the units of the result."""
     x_scale, w_scale, y_scale = (ops.cast(t, np.float32) for t in (x_scale, w_scale, y_scale))
     factor = ops.div(ops.mul(x_scale, w_scale), y_scale)
@@ -92,8 +106,18 @@ def _requantized(node: OnnxNode, sums: Tensor, x_scale: Tensor, w_scale: Tensor,
 
 
 @importer("QLinearConv", since=10)
-def q_linear_conv(node: OnnxNode, x: Tensor, x_scale: Tensor, x_zero: Tensor, w: Tensor, w_scale: Tensor, w_zero: Tensor,
-                  y_scale: Tensor, y_zero: Tensor, bias: Tensor | None = None) -> Tensor:
+def q_linear_conv(
+    node: OnnxNode,
+    x: Tensor,
+    x_scale: Tensor,
+    x_zero: Tensor,
+    w: Tensor,
+    w_scale: Tensor,
+    w_zero: Tensor,
+    y_scale: Tensor,
+    y_zero: Tensor,
+    bias: Tensor | None = None,
+) -> Tensor:
     outwards = (*w_zero.shape, *(1,) * (w.rank - 1)) if w_zero.rank else ()
     sums = convolution(node, centred(x, x_zero), centred(w, ops.reshape(w_zero, outwards)))
     if bias is not None:
@@ -103,15 +127,27 @@ def q_linear_conv(node: OnnxNode, x: Tensor, x_scale: Tensor, x_zero: Tensor, w:
 
 
 @importer("QLinearMatMul", since=10)
-def q_linear_matmul(node: OnnxNode, a: Tensor, a_scale: Tensor, a_zero: Tensor, b: Tensor, b_scale: Tensor, b_zero: Tensor,
-                    y_scale: Tensor, y_zero: Tensor) -> Tensor:
-    a_scale, y_scale, y_zero = (ops.reshape(t, (*t.shape, 1)) if t.rank == 1 and t.shape != (1,) else t for t in (a_scale, y_scale, y_zero))
+def q_linear_matmul(
+    node: OnnxNode,
+    a: Tensor,
+    a_scale: Tensor,
+    a_zero: Tensor,
+    b: Tensor,
+    b_scale: Tensor,
+    b_zero: Tensor,
+    y_scale: Tensor,
+    y_zero: Tensor,
+) -> Tensor:
+    a_scale, y_scale, y_zero = (
+        ops.reshape(t, (*t.shape, 1)) if t.rank == 1 and t.shape != (1,) else t for t in (a_scale, y_scale, y_zero)
+    )
     return _requantized(node, matmul_integer(node, a, b, a_zero, b_zero), a_scale, b_scale, y_scale, y_zero)
 
 
 @importer("DynamicQuantizeLinear", since=11)
 def dynamic_quantize_linear(node: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """uint8 by the range of the data, which is widened to hold 0: scale = (max - min) / 255, zero_point = round(-min / scale)."""
+    """uint8 by the range of the data, which is widened to hold 0: scale = (max - min) / 255, zero_point = round(-min /
+    scale)."""
     low, high = (ops.reshape(t, ()) for t in (ops.minimum(ops.reduce_min(x), 0.0), ops.maximum(ops.reduce_max(x), 0.0)))
     scale = ops.div(ops.sub(high, low), 255.0)
     zero = saturated(ops.div(ops.neg(low), scale), None, np.dtype(np.uint8))

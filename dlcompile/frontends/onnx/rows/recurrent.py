@@ -20,7 +20,10 @@ def recurrent(node: OnnxNode, x: Tensor, w: Tensor, r: Tensor, *optional: Tensor
     if node["direction"] not in ("forward", "reverse", "bidirectional"):
         raise InvalidModelError(f"the direction {node['direction']!r} is not one of forward, reverse, bidirectional")
     if w.shape[0] != (2 if node["direction"] == "bidirectional" else 1):
-        raise ShapeError(f"W is {w.type}; the direction {node['direction']} needs {2 if node['direction'] == 'bidirectional' else 1} of them")
+        raise ShapeError(
+            f"W is {w.type}; the direction {node['direction']} needs "
+            f"{2 if node['direction'] == 'bidirectional' else 1} of them"
+        )
     batch_first = node.get("layout", 0) == 1
     given = {name: tensor for name, tensor in zip(OPTIONAL, optional) if tensor is not None}
     if batch_first:
@@ -28,14 +31,26 @@ def recurrent(node: OnnxNode, x: Tensor, w: Tensor, r: Tensor, *optional: Tensor
         given.update({name: _swapped(given[name]) for name in ("initial_h", "initial_c") if name in given})
     for name in ("initial_h", "initial_c"):
         if name in given:
-            assume_equal(x.shape[1], given[name].shape[1], f"the batches of X, {x.type}, and of {name}, {given[name].type}:")
+            assume_equal(
+                x.shape[1], given[name].shape[1], f"the batches of X, {x.type}, and of {name}, {given[name].type}:"
+            )
     lengths = given.get("sequence_lens")
     if lengths is not None and lengths.value is not None and (lengths.value == x.shape[0]).all():
         del given["sequence_lens"]
     settings = {name: bool(node[name]) for name in _EXTRA[node.op_type]}
     y, *last = CELLS[node.op_type](
-        x, w, r, *given.values(), present=tuple(given), direction=node["direction"], activations=node.get("activations", ()),
-        alphas=node.get("activation_alpha", ()), betas=node.get("activation_beta", ()), clip=node.get("clip", 0.0), **settings)
+        x,
+        w,
+        r,
+        *given.values(),
+        present=tuple(given),
+        direction=node["direction"],
+        activations=node.get("activations", ()),
+        alphas=node.get("activation_alpha", ()),
+        betas=node.get("activation_beta", ()),
+        clip=node.get("clip", 0.0),
+        **settings,
+    )
     if batch_first:  # y [time, directions, batch, hidden]
         return ops.transpose(y, (2, 0, 1, 3)), *(_swapped(t) for t in last)
     return y, *last

@@ -7,7 +7,6 @@ from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.shapes import as_axes, as_axis, axes_of
 from dlcompile.graph import Tensor, known_dims
 
-
 REDUCTIONS = {
     "ReduceSum": ops.reduce_sum,
     "ReduceProd": ops.reduce_prod,
@@ -36,7 +35,9 @@ def _by_attribute(reduction):
 
 
 def _by_input(reduction):
-    return lambda node, x, axes=None: _reduce(reduction, x, axes_of(axes), node["keepdims"], bool(node["noop_with_empty_axes"]))
+    return lambda node, x, axes=None: _reduce(
+        reduction, x, axes_of(axes), node["keepdims"], bool(node["noop_with_empty_axes"])
+    )
 
 
 for _name, _reduction in REDUCTIONS.items():
@@ -47,7 +48,12 @@ for _name, _reduction in REDUCTIONS.items():
 @importer("ArgMax", "ArgMin")
 def arg_max(node: OnnxNode, x: Tensor) -> Tensor:
     search = ops.argmax if node.op_type == "ArgMax" else ops.argmin
-    return search(x, as_axis(node["axis"], x.rank), keepdims=bool(node["keepdims"]), select_last_index=bool(node["select_last_index"]))
+    return search(
+        x,
+        as_axis(node["axis"], x.rank),
+        keepdims=bool(node["keepdims"]),
+        select_last_index=bool(node["select_last_index"]),
+    )
 
 
 @importer("CumSum", since=11)
