@@ -4,12 +4,13 @@ A program is a list of calls of kernels over one arena. Sizes and offsets are by
 """
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Union
 
 import numpy as np
 
-from dlcompile.graph import DimLike, TensorType
+from dlcompile.graph import Dim, DimLike, TensorType, substitute
 from dlcompile.kernels.ir import KernelFunction
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
@@ -131,6 +132,24 @@ class Program:
     constraints: tuple[Constraint, ...] = ()
     threads: int | None = None  # most threads that can pay for this program (1 for a tiny one); None: as many as there are
     metadata: dict[str, str] = field(default_factory=dict)
+
+    def substitute(self, values: Mapping[str, Dim]) -> Program:
+        """The program with its dimensions called otherwise: `values` gives the symbol for each name."""
+        def new(dim: DimLike) -> DimLike:
+            return substitute(dim, values)
+
+        def port(old: Port) -> Port:
+            return Port(old.name, TensorType(old.type.dtype, tuple(new(d) for d in old.type.shape)))
+
+        def call(old: Call) -> Call:
+            arguments = tuple(DimArgument(new(a.value)) if isinstance(a, DimArgument) else a for a in old.arguments)
+            return replace(old, arguments=arguments, scratch=new(old.scratch), flops=new(old.flops), bytes=new(old.bytes))
+
+        return replace(
+            self, symbols=tuple(str(values.get(s, s)) for s in self.symbols), inputs=tuple(map(port, self.inputs)),
+            outputs=tuple(map(port, self.outputs)), buffers=tuple(replace(b, nbytes=new(b.nbytes)) for b in self.buffers),
+            calls=tuple(map(call, self.calls)),
+            constraints=tuple(Constraint(new(c.left), new(c.right), c.origin) for c in self.constraints))
 
     @property
     def constant_offsets(self) -> tuple[int, ...]:

@@ -301,7 +301,7 @@ def lower_rows(group: Group, context: Context) -> Lowered:
     statements = (*emitter.statements, *nest(last_axes, (*lets, store), parallel=False))
     parallel = worth_sharing(product(first.inputs[0].shape) + cost(group.nodes)) and bool(outer)
     loops = nest(tuple(outer), statements, parallel=parallel, vector=False)
-    return finish(parameters, loops, "window" if first.op == "reduce_window" else "row", parallel, emitter.scratch * 4)
+    return finish(parameters, loops, "window" if first.op == "reduce_window" else "row", parallel, emitter.scratch * body.dtype.itemsize)
 
 
 def _longest_block(shape, lane_axis: int, reduced_axes: set[int]) -> int:

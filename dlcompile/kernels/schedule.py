@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dlcompile.errors import UnsupportedOperatorError
-from dlcompile.graph import DimLike, Graph, Node, Tensor, TensorType, ceildiv, make_constant, product
+from dlcompile.graph import DimLike, Graph, Node, Tensor, TensorType, ceildiv, make_constant, product, symbol
 from dlcompile.kernels import library
 from dlcompile.kernels.access import CannotFuse, Storage, VIEWS, contiguous
 from dlcompile.kernels.contraction import Contraction, Plan, analyse, analyse_packing, lower_contraction, pack_constant, plan_tile
@@ -20,6 +20,7 @@ from dlcompile.kernels.program import (Argument, Buffer, BufferArgument, Call, C
                                        Kernel, OutputArgument, Port, Program)
 from dlcompile.kernels.rows import lower_cumulative, lower_rows
 from dlcompile.kernels.target import Target, resolve_target
+from dlcompile.transforms.pin import pin
 
 FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
     MAP: lower_map,
@@ -38,9 +39,12 @@ KEPT_COMPOSITES = frozenset(library.FORMS)
 def schedule(graph: Graph, target: Target | str = "native", *, precision: str = "default", name: str | None = None) -> Program:
     """The program that computes `graph` on `target`. `precision` is "default" or "strict"."""
     target = resolve_target(target)
-    graph = prepare(graph, target)
-    _check_supported(graph)
-    return _Scheduler(graph, target, name or graph.name).program()
+    # a model may call a dimension `p` or `i0`, as loop variables are called: while there are loops, dimensions have names that no loop has
+    apart = {s.name: symbol(f"{s.name}_dim") for s in graph.symbols}
+    prepared = prepare(pin(graph, apart), target)
+    _check_supported(prepared)
+    program = _Scheduler(prepared, target, name or graph.name).program()
+    return program.substitute({str(d): symbol(original) for original, d in apart.items()})
 
 
 def _check_supported(graph: Graph) -> None:

@@ -281,3 +281,15 @@ CASES = {"attention": attention_cases, "scatter": scatter_cases, "elementwise": 
 @pytest.mark.parametrize("form", CASES)
 def test_form(form: str, target, tmp_path) -> None:
     check(CASES[form](), target, tmp_path)
+
+
+def test_dimensions_may_be_called_as_loop_variables_are(tmp_path) -> None:
+    """p, m, i0, n1, b, j, rb and nb are names of dimensions as good as any."""
+    p, m, i0, n1, j, nb = (symbol(n) for n in ("p", "m", "i0", "n1", "j", "nb"))
+    x = make_input("x", np.float32, (p, m, i0))
+    y = make_input("y", np.float32, (n1, j, nb))
+    arrays = [RNG.standard_normal((2, 19, 24)).astype(np.float32), RNG.standard_normal((3, 5, 7)).astype(np.float32)]
+    cases = [single("rows", lambda t, u: dlcompile_softmax(ops.transpose(ops.mul(t, 2.0), (0, 2, 1))), (x, arrays[0]), (y, arrays[1])),
+             single("products", lambda u: ops.matmul(u, ops.transpose(u, (0, 2, 1))), (make_input("u", np.float32, (n1, j, nb)), arrays[1]))]
+    cases[0].outputs.append(ops.transpose(ops.add(y, 1.0), (2, 0, 1)))
+    check(cases, RUNNABLE[-1], tmp_path)
