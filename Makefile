@@ -28,7 +28,7 @@ bench: $(VENV)/.bench  ## time models beside ONNX Runtime: make bench MODELS="a.
 	@test -n "$(MODELS)" || { echo 'name the models: make bench MODELS="a.onnx directory/"' >&2; exit 2; }
 	$(BIN)/python benchmarks/compare.py $(MODELS)
 
-docs: $(VENV)/.ready  ## write the pages that are made from the code (docs/cli.md)
+docs: $(VENV)/.ready  ## write the page that is made from the code, docs/operators.md
 	$(BIN)/python docs/make_pages.py
 
 clean:  ## remove what was built, keep the environment
