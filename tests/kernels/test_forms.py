@@ -260,6 +260,37 @@ def attended_heads(x: Tensor) -> Tensor:
     return ops.reshape(ops.transpose(ops.attention(q, k, v, scale=0.01), (0, 2, 1, 3)), (2, 50, 96))
 
 
+def recurrent_cases() -> list[Case]:
+    cases = []
+    settings = [  # operator, steps, batch, inputs, hidden, direction, optional operands, attributes
+        ("lstm", 5, 1, 6, 16, "forward", (), {}), ("lstm", 4, 9, 3, 21, "bidirectional", ("b", "sequence_lens", "initial_h", "initial_c", "p"), {}),
+        ("lstm", 3, 2, 4, 7, "reverse", ("b",), {"clip": 0.5, "input_forget": True}),
+        ("lstm", 3, 2, 4, 8, "forward", ("b",), {"activations": ("HardSigmoid", "Relu", "Softsign"), "alphas": (0.3,), "betas": (0.4,)}),
+        ("gru", 5, 1, 6, 33, "bidirectional", ("b", "initial_h"), {"linear_before_reset": True}),
+        ("gru", 4, 8, 3, 16, "forward", ("b", "sequence_lens"), {"linear_before_reset": False}), ("gru", 2, 3, 3, 5, "reverse", (), {}),
+        ("rnn", 4, 2, 3, 18, "bidirectional", ("b",), {}), ("rnn", 3, 1, 2, 4, "forward", ("initial_h",), {"activations": ("Relu",)})]
+    for kind, steps, batch, width, hidden, direction, present, attributes in settings:
+        gates, directions = {"rnn": 1, "gru": 3, "lstm": 4}[kind], 2 if direction == "bidirectional" else 1
+        shapes = {"b": (directions, 2 * gates * hidden), "initial_h": (directions, batch, hidden), "initial_c": (directions, batch, hidden),
+                  "p": (directions, 3 * hidden)}
+        w, r = ((RNG.standard_normal(s) * 0.5).astype(np.float32) for s in ((directions, gates * hidden, width), (directions, gates * hidden, hidden)))
+        optional = [np.arange(1, batch + 1, dtype=np.int32).clip(max=steps) if n == "sequence_lens" else
+                    (RNG.standard_normal(shapes[n]) * 0.5).astype(np.float32) for n in present]
+
+        def layer(x, *given, kind=kind, w=w, r=r, optional=optional, present=present, direction=direction, attributes=attributes):
+            return getattr(ops, kind)(x, w, r, *(given or optional), present=present, direction=direction, **attributes)
+
+        name = f"{kind} {steps} {batch} {hidden} {direction}"
+        cases.append(single(name, layer, tensor(steps, batch, width)))
+        if not present:
+            cases.append(single(f"{name}, symbolic", layer, (make_input("x", np.float32, (symbol(f"t{len(cases)}"), symbol(f"n{len(cases)}"), width)),
+                                                             RNG.standard_normal((steps, batch, width)).astype(np.float32))))
+    given = [tensor(1, 32), tensor(1, 2, 4)]
+    cases.append(single("lstm, its state given at run time", lambda x, b, h: ops.lstm(x, np.ones((1, 16, 3), np.float32), np.ones((1, 16, 4), np.float32),
+                                                                                     b, h, present=("b", "initial_h")), tensor(3, 2, 3), *given))
+    return cases
+
+
 def scatter_cases() -> list[Case]:
     cases = []
     for reduction in ("none", "add", "mul", "max", "min"):
@@ -273,7 +304,7 @@ def scatter_cases() -> list[Case]:
     return cases
 
 
-CASES = {"attention": attention_cases, "scatter": scatter_cases, "elementwise": elementwise_cases, "cast": cast_cases, "movement": movement_cases, "row": row_cases, "product": product_cases,
+CASES = {"attention": attention_cases, "recurrent": recurrent_cases, "scatter": scatter_cases, "elementwise": elementwise_cases, "cast": cast_cases, "movement": movement_cases, "row": row_cases, "product": product_cases,
          "convolution": convolution_cases, "window": window_cases}
 
 
