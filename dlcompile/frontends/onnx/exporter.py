@@ -10,8 +10,8 @@ from onnx import TensorProto, helper
 
 import dlcompile.frontends.onnx.exports  # noqa: F401  (fills the table of exporters)
 from dlcompile.errors import ArgumentError
-from dlcompile.frontends.onnx.writer import SINCE, Writer, onnx_type, tensor_proto, value_info
-from dlcompile.graph import OPERATORS, Graph, Node, Tensor
+from dlcompile.frontends.onnx.writer import Writer, onnx_type, tensor_proto, value_info
+from dlcompile.graph import Graph
 
 OLDEST_OPSET, DEFAULT_OPSET = 18, 23
 IR_VERSION = 10  # of onnx 1.16: what its own opsets need no more than, and older runtimes take
@@ -39,7 +39,6 @@ def export_onnx(graph: Graph, path: str | os.PathLike | None = None, *, opset: i
     if external_data and path is None:
         raise ArgumentError("weights beside the model need a path to write it to" + ("" if total <= _INSIDE_LIMIT else
                             f" (they are {total} bytes, more than one file can hold)"))
-    graph = _decomposed(graph, opset)
     writer = Writer(graph, opset)
     inputs = _declare_inputs(writer, graph)
     writer.write(graph)
@@ -61,22 +60,6 @@ def export_onnx(graph: Graph, path: str | os.PathLike | None = None, *, opset: i
 def _ir_version(opset: int) -> int:
     """The lowest that the opset allows, and no lower than IR_VERSION."""
     return max(IR_VERSION, helper.find_min_ir_version_for([helper.make_opsetid("", opset)]))
-
-
-def _decomposed(graph: Graph, opset: int) -> Graph:
-    """The graph without composites that the opset has no operator for."""
-    def replace(node: Node, inputs: tuple[Tensor, ...]):
-        operator = OPERATORS[node.op]
-        if not operator.is_composite or (node.op in SINCE and SINCE[node.op] <= opset):
-            return None
-        outputs = operator.decompose(node.attributes, *inputs)
-        return outputs if isinstance(outputs, tuple) else (outputs,)
-
-    while True:
-        new = graph.rebuild(replace)
-        if new is graph:
-            return graph
-        graph = new
 
 
 def _declare_inputs(writer: Writer, graph: Graph) -> list[onnx.ValueInfoProto]:

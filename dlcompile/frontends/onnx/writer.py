@@ -185,13 +185,16 @@ class Writer:
             self.write_node(node)
 
     def write_node(self, node: Node) -> None:
+        """Write a node whose operands are written; a composite that the opset has no operator for as what it is made of."""
         row = EXPORTERS.get(node.op)
-        if row is None:
-            raise UnsupportedOperatorError(f"{node!r}: {node.op} has no ONNX form at opset {self.opset}")
-        made = row(self, node, *(self.find(t) for t in node.inputs))
+        if OPERATORS[node.op].is_composite and (row is None or SINCE[node.op] > self.opset):
+            made = self.decomposed(node)
+        elif row is None:
+            raise UnsupportedOperatorError(f"{node!r}: ONNX has no form of {node.op}")
+        else:
+            made = row(self, node, *(self.find(t) for t in node.inputs))
         for tensor, name in zip(node.outputs, made if isinstance(made, (list, tuple)) else (made,), strict=True):
             self.names[tensor] = name
-
 
     def bias(self, node: Node) -> list[str]:
         """The name of the bias vector that is added to a convolution and nothing else, to be an operand of it; that
@@ -208,12 +211,11 @@ class Writer:
         return [self.find(vector)]
 
     def decomposed(self, node: Node) -> str | tuple[str, ...]:
-        """A composite written as what it is made of, for a form of it that ONNX's operator does not have."""
+        """A composite written as what it is made of."""
         made = OPERATORS[node.op].decompose(node.attributes, *node.inputs)
         outputs = made if isinstance(made, tuple) else (made,)
-        known = set(self.names)
         for inner in topological_order(outputs):
-            if not known.issuperset(inner.outputs):
+            if not all(tensor in self.names for tensor in inner.outputs):
                 self.write_node(inner)
         names = tuple(self.find(t) for t in outputs)
         return names if isinstance(made, tuple) else names[0]

@@ -51,7 +51,8 @@ def recurrent(op, gates, **options):
 
 
 UNARY = """neg abs sign floor ceil round exp expm1 sin cos tan atan sinh cosh tanh asinh erf logistic is_nan is_inf
-    relu leaky_relu elu celu selu gelu silu softplus mish softsign hard_sigmoid hard_swish thresholded_relu shrink""".split()
+    relu leaky_relu elu celu selu gelu silu softplus mish softsign hard_sigmoid hard_swish thresholded_relu
+    shrink""".split()
 BINARY = "add sub mul maximum minimum eq ne lt le gt ge".split()
 
 
@@ -352,6 +353,16 @@ def test_opsets(opset):
     found = set(op_types(written))
     assert ("Gelu" in found, "RMSNormalization" in found, "Swish" in found) == (opset >= 20, opset >= 23, opset >= 24)
     assert "LayerNormalization" in found
+
+
+def test_composites_inside_a_loop_follow_the_opset():
+    body = body_of(lambda s, x: (ops.rms_normalization(ops.add(s, x), normal(4)), ops.silu(x)), (F, (4,)), (F, (4,)))
+
+    def loop(s, x):
+        return ops.scan(body, s, x, num_carry=1, num_scanned=1, length=N)
+
+    for opset in (18, 23, 24):
+        check_export(build(loop, (F, (4,)), (F, (N, 4))), opset=opset)
 
 
 def test_composites_come_back_whole():
