@@ -18,6 +18,7 @@ FMA_LATENCY = 4  # cycles until a multiply-add's result can be added to
 L1_BYTES_PER_CYCLE, L2_BYTES_PER_CYCLE, FAR_BYTES_PER_CYCLE = 128, 40, 12  # what the caches and what lies beyond them deliver
 STORE_COST = 3.0  # cycles a vector of the result costs after the contraction: spilled, read again, epilogue, stored
 TILE_OVERHEAD = 12.0  # cycles a tile costs whatever its size
+DELIVERY_SHARE = 0.15  # of the time the packed operand takes to arrive, what is seen although arithmetic goes on meanwhile
 UNKNOWN = 256  # what a symbolic extent is taken for
 
 
@@ -53,4 +54,4 @@ def _tile_time(target: Target, mr: int, nv: int, depth: int) -> float:
     delivered = nv * target.lanes * 4 / (near if panel <= target.l2_bytes * 3 // 4 else FAR_BYTES_PER_CYCLE)
     chains = max(mr * nv, 8 if mr <= 3 else 0)  # the microkernel splits the sums of a tile with few rows
     step = max(mr * nv / FMA_PER_CYCLE, (mr + nv) / LOADS_PER_CYCLE, delivered, mr * nv * FMA_LATENCY / chains)
-    return depth * step + mr * nv * STORE_COST + TILE_OVERHEAD
+    return depth * (step + DELIVERY_SHARE * delivered) + mr * nv * STORE_COST + TILE_OVERHEAD
