@@ -25,6 +25,7 @@ from dlcompile.version import VERSION as __version__
 
 _HOMES = {
     "compile": "dlcompile.compiler",
+    "compile_library": "dlcompile.compiler",
     "lower": "dlcompile.compiler",
     "load": "dlcompile.runtime",
     "CompiledModel": "dlcompile.runtime",
@@ -54,5 +55,6 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "ArgumentError", "CompiledModel", "DTypeError", "Error", "ExecutionError", "Graph", "InvalidModelError", "LibraryError", "ShapeError",
-    "ToolchainError", "UnsupportedOperatorError", "__version__", "compile", "export_onnx", "import_onnx", "load", "lower",
+    "ToolchainError", "UnsupportedOperatorError", "__version__", "compile", "compile_library", "export_onnx", "import_onnx", "load",
+    "lower",
 ]

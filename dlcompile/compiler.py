@@ -4,17 +4,19 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from dlcompile.codegen.names import model_identifier
-from dlcompile.errors import ArgumentError, Error, LibraryError, ToolchainError
+from dlcompile.errors import ArgumentError, LibraryError, ToolchainError
 from dlcompile.graph import Graph
-from dlcompile.kernels.target import Target, resolve_target
+from dlcompile.kernels.target import Target, resolve_target, runs_here
 from dlcompile.runtime import CompiledModel, check_threads, load
+from dlcompile.runtime.elf import read_note
+from dlcompile.runtime.model import save_library
 from dlcompile.toolchain.build import Progress, build
 from dlcompile.toolchain.cache import Cache, user_cache
 from dlcompile.toolchain.compiler import extra_flags, find_compiler
@@ -71,20 +73,29 @@ def compile(model: Model, *, name: str | None = None, target: str | Target = "na
         raise ArgumentError("tune=True is not possible yet: tiles and algorithms are chosen by the cost model")
     check_threads(threads)
     options = Options.of(name, target, precision, dims)
-    store = user_cache() if cache else None
-    key = _key(model, options) if store else None
-    if store is None or key is None:
-        return _compile_aside(model, options, threads, progress)
-    found = _load_cached(store, key, threads)
-    if found is not None:
-        return found
-    with contextlib.ExitStack() as stack:
-        try:
-            stack.enter_context(store.lock(key))
-        except OSError:  # a cache that cannot be written: do without it
-            return _compile_aside(model, options, threads, progress)
-        found = _load_cached(store, key, threads)  # somebody else may have compiled it while we waited
-        return found if found is not None else _compile_into(store, key, model, options, threads, progress)
+    if not runs_here(options.target):
+        raise ArgumentError(f"this machine cannot run what is compiled for {options.target.name}; compile_library writes it to a file")
+    while True:
+        with _library(model, options, cache, progress) as path:
+            try:
+                return load(path, threads=threads)
+            except LibraryError:
+                if path.exists():
+                    raise  # otherwise somebody has just made room in the cache
+
+
+def compile_library(model: Model, path: str | os.PathLike, *, name: str | None = None, target: str | Target = "native",
+                    precision: str = "default", dims: Mapping[str, int] | None = None, cache: bool = True,
+                    progress: Progress | None = None) -> Path:
+    """Write the library of `model` to `path` and its header beside it, without loading it: it may be for another machine than this.
+
+    The parameters and errors of `compile`, and LibraryError where the files cannot be written. For another kind of processor CC must name
+    a compiler for it.
+    """
+    with _library(model, Options.of(name, target, precision, dims), cache, progress) as library:
+        header = library.with_suffix(".h").read_text(encoding="utf-8")
+        with open(library, "rb") as file:
+            return save_library(file.fileno(), header, path)
 
 
 def lower(model: Model, *, name: str | None = None, target: str | Target = "native", precision: str = "default",
@@ -130,17 +141,72 @@ def pin_dims(graph: Graph, dims: Mapping[str, int]) -> Graph:
     return pin(graph, dims)
 
 
-def _compile_aside(model: Model, options: Options, threads: int | None, progress: Progress | None) -> CompiledModel:
-    """Without the cache: the library's file is gone when this returns, what is mapped of it stays, and `save` still reads it."""
-    _, _, project = _lower(model, options, progress)
-    try:
-        with tempfile.TemporaryDirectory(prefix="dlcompile-") as directory:
-            return load(build(project, Path(directory, f"{project.name}.so"), progress), threads=threads)
-    except OSError as error:
-        raise ToolchainError(f"{project.name}: there is no directory for temporary files: {error.strerror or error}") from error
-
-
 # -- through the cache ------------------------------------------------------------------------------------------------------
+@contextlib.contextmanager
+def _library(model: Model, options: Options, cache: bool, progress: Progress | None) -> Iterator[Path]:
+    """The file of the model's library, its header beside it, for as long as the context lasts: found in the cache, or made."""
+    store = user_cache() if cache else None
+    key = _key(model, options) if store else None
+    with contextlib.ExitStack() as stack:
+        path = None
+        if store is not None and key is not None:
+            path = _found(store, key) or _stored(store, key, model, options, progress)
+        if path is None:
+            path = _build(_lower(model, options, progress)[2], stack, progress)
+        yield path
+
+
+def _found(store: Cache, key: str) -> Path | None:
+    """What the cache has, if it is whole."""
+    path = store.find(key)
+    if path is None:
+        return None
+    with contextlib.suppress(LibraryError):
+        read_note(path)
+        if path.with_suffix(".h").is_file():
+            return path
+    store.forget(key)  # damaged, or just removed to make room
+    return None
+
+
+def _stored(store: Cache, key: str, model: Model, options: Options, progress: Progress | None) -> Path | None:
+    """The library put into the cache, by this process or by another that we waited for; None where the cache cannot be written."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(store.lock(key))
+        except OSError:
+            return None
+        path = _found(store, key)
+        if path is not None:
+            return path
+        project = _lower(model, options, progress)[2]
+        try:
+            path = _write_header(project, store.place(key, project.name))
+            path = build(project, path, progress)
+        except (OSError, ToolchainError) as error:
+            store.forget(key)
+            if isinstance(error, ToolchainError) and not isinstance(error.__cause__, OSError):
+                raise
+            return None
+        store.trim(key)
+        return path
+
+
+def _build(project: Project, stack: contextlib.ExitStack, progress: Progress | None) -> Path:
+    """The library in a directory that is gone when the stack is left. What is loaded of it stays, and `save` can still read it."""
+    try:
+        directory = stack.enter_context(tempfile.TemporaryDirectory(prefix="dlcompile-"))
+        return build(project, _write_header(project, Path(directory, f"{project.name}.so")), progress)
+    except OSError as error:
+        raise ToolchainError(f"{project.name}: there is no room for temporary files: {error.strerror or error}") from error
+
+
+def _write_header(project: Project, library: Path) -> Path:
+    library.parent.mkdir(parents=True, exist_ok=True)
+    library.with_suffix(".h").write_text(project.header, encoding="utf-8")
+    return library
+
+
 def _key(model: Model, options: Options) -> str | None:
     """What a compilation is stored under: a digest of everything that its result depends on. None for a model that has none."""
     kind, digest = _model_digest(model)
@@ -166,32 +232,6 @@ def _model_digest(model: Model) -> tuple[str, str | None]:
     raise ArgumentError(f"a model is a path, the bytes of an ONNX file, an onnx.ModelProto or a Graph, not {type(model).__name__}")
 
 
-def _load_cached(store: Cache, key: str, threads: int | None) -> CompiledModel | None:
-    path = store.find(key)
-    if path is None:
-        return None
-    try:
-        return load(path, threads=threads)
-    except LibraryError:  # damaged, or just removed to make room
-        store.forget(key)
-        return None
-
-
-def _compile_into(store: Cache, key: str, model: Model, options: Options, threads: int | None, progress: Progress | None) -> CompiledModel:
-    _, _, project = _lower(model, options, progress)
-    try:
-        path = build(project, store.place(key, project.name), progress)
-    except ToolchainError as error:
-        store.forget(key)
-        if not isinstance(error.__cause__, OSError):
-            raise
-        with tempfile.TemporaryDirectory(prefix="dlcompile-") as directory:  # the cache is full or not ours to write
-            return load(build(project, Path(directory, f"{project.name}.so"), progress), threads=threads)
-    result = load(path, threads=threads)
-    store.trim(key)
-    return result
-
-
 def _stem(model: Model) -> str | None:
     return Path(model).stem if isinstance(model, (str, os.PathLike)) else None
 
@@ -202,4 +242,4 @@ def _version(package: str) -> str:
     return ""
 
 
-__all__ = ["Error", "Model", "Options", "compile", "import_model", "lower", "pin_dims"]
+__all__ = ["Model", "Options", "compile", "compile_library", "import_model", "lower", "pin_dims"]

@@ -17,7 +17,7 @@ _NOTE_NAME = b"dlcompile\0"
 
 
 def read_note(path: str | os.PathLike) -> dict[str, str]:
-    """The note of a model's library: format, name, version, target, features. LibraryError for anything that is not one, or not whole."""
+    """The note of a model's library: format, name, version, target, features; and the machine. LibraryError for anything that is not one, or not whole."""
     path = Path(path)
     try:
         with open(path, "rb") as file:
@@ -45,12 +45,10 @@ def _parse(path: Path, data: mmap.mmap, size: int) -> dict[str, str]:
             raise LibraryError(f"{path} is truncated")
         if kind == _PT_NOTE:
             notes.append(data[offset: offset + filesz])
-    if _MACHINES.get(machine) != platform.machine():
-        raise LibraryError(f"{path} is for another kind of machine ({_MACHINES.get(machine, machine)}, this is {platform.machine()})")
     for note in notes:
         found = _find(note)
         if found is not None:
-            return found
+            return {**found, "machine": _MACHINES.get(machine, str(machine))}
     raise LibraryError(f"{path} is a shared library, but not a model compiled by dlcompile")
 
 
@@ -71,6 +69,8 @@ def check_note(path: str | os.PathLike, note: dict[str, str]) -> None:
     if note.get("format") != str(FORMAT):
         made = f"{path} was made by dlcompile {note.get('version', '?')} in format {note.get('format', '?')}"
         raise LibraryError(f"{made}; this is dlcompile {VERSION}, which loads format {FORMAT}. Compile the model again")
+    if note.get("machine") != platform.machine():
+        raise LibraryError(f"{path} is for another kind of machine: {note.get('machine')}, and this is {platform.machine()}")
     features = cpu_features()
     missing = [f for f in note.get("features", "").split() if f not in features]
     if missing and features:

@@ -100,22 +100,7 @@ class CompiledModel(Caller):
 
     def save(self, path: str | os.PathLike) -> Path:
         """Write the library to `path` and its header beside it, with the suffix .h; both whole, or as they were before."""
-        path = Path(path)
-        header = path.with_suffix(".h")
-        if header == path:
-            raise ArgumentError(f"{self.name}: {path} is the name of the header; give the library another suffix")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=f".{self.name}-", dir=path.parent) as temporary:
-                library_copy, header_copy = Path(temporary, "library"), Path(temporary, "header")
-                with open(library_copy, "wb") as file:
-                    _copy(self.library.file, file)
-                header_copy.write_text(self.info.header, encoding="utf-8")
-                os.replace(library_copy, path)
-                os.replace(header_copy, header)
-        except OSError as error:
-            raise LibraryError(f"{self.name}: {path} cannot be written: {error.strerror or error}") from error
-        return path
+        return save_library(self.library.file, self.info.header, path)
 
     def __repr__(self) -> str:
         inputs, outputs = (", ".join(f"{p.name}: {p}" for p in ports) for ports in (self.inputs, self.outputs))
@@ -134,6 +119,26 @@ def load(path: str | os.PathLike, *, threads: int | None = None) -> CompiledMode
     LibraryError where the file is none, is truncated, is of another format, or needs a CPU that this one is not.
     """
     return CompiledModel(Library(path), threads)
+
+
+def save_library(descriptor: int, header_text: str, path: str | os.PathLike) -> Path:
+    """Copy the library behind a file descriptor to `path` and write its header beside it: both whole, or as they were before."""
+    path = Path(path)
+    header = path.with_suffix(".h")
+    if header == path:
+        raise ArgumentError(f"{path} is the name of the header; give the library another suffix")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{path.stem}-", dir=path.parent) as temporary:
+            library_copy, header_copy = Path(temporary, "library"), Path(temporary, "header")
+            with open(library_copy, "wb") as file:
+                _copy(descriptor, file)
+            header_copy.write_text(header_text, encoding="utf-8")
+            os.replace(library_copy, path)
+            os.replace(header_copy, header)
+    except OSError as error:
+        raise LibraryError(f"{path} cannot be written: {error.strerror or error}") from error
+    return path
 
 
 def _port(port: TensorInfo) -> tuple:

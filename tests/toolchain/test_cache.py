@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -10,7 +11,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import dlcompile as dlc
-from dlcompile.errors import ArgumentError, Error, InvalidModelError, ToolchainError
+from dlcompile.errors import ArgumentError, Error, InvalidModelError, LibraryError, ToolchainError
+from dlcompile.kernels.target import resolve_target
 from dlcompile.toolchain.cache import Cache, user_cache
 from tests.programs import COMPILERS
 
@@ -175,6 +177,21 @@ def test_files_that_are_no_models(tmp_path, monkeypatch):
     for name in ("text.onnx", "missing.onnx"):
         with pytest.raises(InvalidModelError, match=name):
             dlc.compile(tmp_path / name)
+
+
+def test_a_library_for_another_machine(counted, path, tmp_path):
+    """What this machine cannot run it can still write; here the other machine is one of the same kind with a feature more."""
+    target = replace(resolve_target("native"), name="later", requires=("telepathy",))
+    with pytest.raises(ArgumentError, match="cannot run what is compiled for later"):
+        dlc.compile(path, target=target)
+    assert dlc.compile_library(path, tmp_path / "out" / "plus.so", target=target) == tmp_path / "out" / "plus.so"
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == ["plus.h", "plus.so"]
+    with pytest.raises(LibraryError, match="this CPU lacks telepathy"):
+        dlc.load(tmp_path / "out" / "plus.so")
+    for cache in (True, False):
+        dlc.compile_library(path, tmp_path / "plus.so", cache=cache)
+        np.testing.assert_array_equal(dlc.load(tmp_path / "plus.so")(X), X + 1)
+    assert "int plus_run(" in (tmp_path / "plus.h").read_text()
 
 
 def test_lower(path):
