@@ -12,7 +12,7 @@ from onnx import AttributeProto
 
 from dlcompile.errors import DTypeError, InvalidModelError
 from dlcompile.frontends.onnx.reader import read_tensor
-from dlcompile.graph import Tensor
+from dlcompile.graph import Dim, Tensor
 
 if TYPE_CHECKING:
     from dlcompile.frontends.onnx.importer import Scope
@@ -241,18 +241,23 @@ def constant_value(tensor: Tensor) -> np.ndarray | None:
     return np.asarray(evaluate(Graph("constant", (), (tensor,), output_names=("value",)), {})[0])
 
 
+_LARGEST_COMPUTED = 2**26  # elements; a model of a few bytes can ask for any number of them
+
+
 def _constant_only(tensor: Tensor) -> bool:
+    """Whether a tensor depends on constants alone, and is computed from none too large to be computed here."""
     seen, stack = set(), [tensor]
     while stack:
         current = stack.pop()
         if current.value is not None or current in seen:
             continue
         seen.add(current)
-        if current.producer is None or current.producer.op == "random_bits":
+        size = current.type.size
+        if current.producer is None or not isinstance(size, int) or size > _LARGEST_COMPUTED:
             return False
-        if current.producer.op == "dims" and not (
-            current.known is not None and all(isinstance(v, int) for v in current.known.ravel().tolist())
-        ):
+        if current.producer.op == "random_bits":
+            return False
+        if current.producer.op == "dims" and any(isinstance(v, Dim) for v in current.producer.attributes["values"]):
             return False
         stack += current.producer.inputs
     return True

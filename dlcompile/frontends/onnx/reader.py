@@ -52,6 +52,7 @@ def open_model(source) -> Source:
         raise InvalidModelError(
             f"{label}: not an ONNX model: it has no {'graph' if model.opset_import else 'opset_import'}"
         )
+    _refuse_binary_names(model, label)
     if opened.opset < OLDEST_OPSET:
         opened = Source(_convert(model, label), label, opened.name, opened.folder)
     return opened
@@ -97,6 +98,31 @@ def _parse(data: bytes, label: str) -> onnx.ModelProto:
             f"{label}: not an ONNX model, or a truncated one: its {len(data)} bytes are no protobuf message"
         ) from None
     return model
+
+
+def _refuse_binary_names(model: onnx.ModelProto, label: str) -> None:
+    """`InvalidModelError` for a name that is not UTF-8: protobuf hands such a string on as bytes."""
+    graphs, names = [model.graph], [model.graph.name]
+    for f in model.functions:
+        names += [f.name, f.domain, f.overload, *f.input, *f.output, *f.attribute]
+    names += [entry.domain for f in (model, *model.functions) for entry in f.opset_import]
+    nodes = [node for f in model.functions for node in f.node]
+    while graphs or nodes:
+        for graph in graphs:
+            nodes += graph.node
+            names += [tensor.name for tensor in graph.initializer]
+            for value in (*graph.input, *graph.output):
+                names += [value.name, *(d.dim_param for d in value.type.tensor_type.shape.dim)]
+        graphs = []
+        for node in nodes:
+            names += [node.name, node.op_type, node.domain, node.overload, *node.input, *node.output]
+            for attribute in node.attribute:
+                names += [attribute.name, attribute.ref_attr_name]
+                graphs += [attribute.g] if attribute.HasField("g") else attribute.graphs
+        nodes = []
+    for name in names:
+        if isinstance(name, bytes):
+            raise InvalidModelError(f"{label}: the name {name!r} is not UTF-8 text")
 
 
 def _convert(model: onnx.ModelProto, label: str) -> onnx.ModelProto:

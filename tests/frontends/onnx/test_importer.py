@@ -96,6 +96,14 @@ def test_names_survive_whatever_they_contain():
     assert graph.nodes[0].origin == ("a */ node",)
 
 
+@pytest.mark.parametrize("name", [b"Relu", b"the input", b"the node"])
+def test_names_that_are_no_text(name):
+    made = model([node("Relu", ["the input"], ["y"], name="the node")], {"the input": (F, [2])}, ["y"])
+    data = made.SerializeToString()
+    with pytest.raises(InvalidModelError, match="is not UTF-8 text"):
+        import_onnx(data.replace(name, name[:-1] + b"\xff"))
+
+
 def test_nodes_without_names_are_called_by_operator_and_position():
     graph = import_onnx(model([node("Relu", ["x"], ["h"]), node("Neg", ["h"], ["y"])], {"x": (F, [2])}, ["y"]))
     assert [n.origin for n in graph.nodes] == [("Relu_0",), ("Neg_1",)]
@@ -418,6 +426,13 @@ def test_tensors_that_claim_what_they_have_not(dims, raw):
     made = model([node("Add", ["x", "w"], ["y"])], {"x": (F, [2, 2])}, ["y"])
     made.graph.initializer.append(TensorProto(name="w", data_type=TensorProto.FLOAT, dims=dims, raw_data=raw))
     with pytest.raises(InvalidModelError, match="tensor 'w'"):
+        import_onnx(made)
+
+
+def test_constants_too_large_to_compute_are_not_computed():
+    made = model([node("ConstantOfShape", ["s"], ["c"]), node("Cast", ["c"], ["b"], to=TensorProto.BOOL),
+                  node("Compress", ["x", "b"], ["y"])], {"x": (F, [4])}, ["y"], constants={"s": np.array([2**40])})
+    with pytest.raises(InvalidModelError, match="expected a constant"):
         import_onnx(made)
 
 
