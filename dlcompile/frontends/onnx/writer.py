@@ -185,7 +185,7 @@ class Writer:
             self.write_node(node)
 
     def write_node(self, node: Node) -> None:
-        """Write a node whose operands are written; a composite that the opset has no operator for as what it is made of."""
+        """Write a node whose operands are written; a composite that the opset does not have as what it is made of."""
         row = EXPORTERS.get(node.op)
         if OPERATORS[node.op].is_composite and (row is None or SINCE[node.op] > self.opset):
             made = self.decomposed(node)
