@@ -8,7 +8,7 @@ import click
 
 from dlcompile.cli.console import compile_progress, duration, output, quantity
 from dlcompile.cli.values import dims_option
-from dlcompile.kernels.target import TARGETS
+from dlcompile.kernels.target import TARGETS, resolve_target, runs_here
 
 
 def code_options(function):
@@ -62,11 +62,16 @@ def command(model: Path, path: Path | None, name: str | None, target: str, preci
             return
     path = path or Path(f"{model.stem}.so")
     start = time.perf_counter()
+    options = {"name": name, "target": target, "precision": precision, "dims": dims or None, "cache": not no_cache}
+    machine = resolve_target(target)
     with compile_progress(model.name) as progress:
-        compiled = dlcompile.compile(model, name=name, target=target, precision=precision, threads=threads, dims=dims or None, tune=tune,
-                                     cache=not no_cache, progress=progress)
-    compiled.save(path)
+        if runs_here(machine):
+            compiled = dlcompile.compile(model, threads=threads, tune=tune, progress=progress, **options)
+            compiled.save(path)
+        else:
+            compiled = None
+            dlcompile.compile_library(model, path, progress=progress, **options)
     size = path.stat().st_size
     console.print(f"{path} ({quantity(size, 'B', 1024)}) and {path.with_suffix('.h').name} in {duration(time.perf_counter() - start)}, "
-                  f"for {compiled.info.target}", soft_wrap=True)
-    console.print(f"  {compiled!r}", markup=False, soft_wrap=True)
+                  f"for {machine.name}", soft_wrap=True)
+    console.print(f"  {compiled!r}" if compiled else "  this machine cannot run it", markup=False, soft_wrap=True)
