@@ -69,7 +69,9 @@ DLC_INLINE void dlc_pause(void)
 #endif
 }
 
-#define DLC_SPINS 512 /* a few microseconds: longer than balanced work leaves anybody waiting, shorter than a time slice */
+/* Some tens of microseconds: longer than balanced work leaves anybody waiting, shorter than a time slice. Whoever leaves the processor
+ * sooner on a busy machine gets it back a time slice later, at every barrier. */
+#define DLC_SPINS 2048
 
 /* Waits for the whole team. What any of them wrote before, all of them read after.
  *
