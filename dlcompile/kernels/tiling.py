@@ -3,7 +3,7 @@
 A tile of MR rows × NV vectors keeps MR*NV accumulators in registers; every step of the contracted dimension loads NV vectors of the packed
 operand, broadcasts MR elements of the other, and does MR*NV multiply-adds. What a step costs is the largest of what the arithmetic units
 need, what the load ports need, what the cache that holds the packed operand delivers, and what the latency of a multiply-add allows when
-there are few accumulators. Rows that are left over are done in tiles of 8, 4, 2 and 1 (csrc/dlc_contract.h), so they cost several steps.
+there are few accumulators. Rows that are left over make a smaller tile (csrc/dlc_contract.h).
 """
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ FMA_LATENCY = 4  # cycles until a multiply-add's result can be added to
 L1_BYTES_PER_CYCLE, L2_BYTES_PER_CYCLE, FAR_BYTES_PER_CYCLE = 128, 40, 12  # what the caches and what lies beyond them deliver
 STORE_COST = 3.0  # cycles a vector of the result costs after the contraction: spilled, read again, epilogue, stored
 TILE_OVERHEAD = 12.0  # cycles a tile costs whatever its size
+REST_OVERHEAD = 40.0  # cycles that a tile of left-over rows costs beyond that: it is called, not inlined
 DELIVERY_SHARE = 0.15  # of the time the packed operand takes to arrive, what is seen although arithmetic goes on meanwhile
 UNKNOWN = 256  # what a symbolic extent is taken for
 
@@ -26,7 +27,7 @@ def tile_candidates(target: Target) -> tuple[tuple[int, int], ...]:
     """(MR, NV) whose accumulators and packed vectors fit the registers, with one for the broadcast where it cannot be an operand in memory
     (only AVX-512 has such operands)."""
     broadcast = 0 if target.lanes == 16 else 1
-    return tuple((mr, nv) for nv in range(1, 9) for mr in range(1, 17) if mr * nv + nv + broadcast <= target.registers)
+    return tuple((mr, nv) for nv in range(1, 9) for mr in range(1, 16) if mr * nv + nv + broadcast <= target.registers)
 
 
 @lru_cache(maxsize=4096)
@@ -41,8 +42,7 @@ def choose_tile(target: Target, rows: DimLike, columns: DimLike, depth: DimLike)
         if not isinstance(rows, int):
             return blocks * UNKNOWN / mr * _tile_time(target, mr, nv, terms)
         full, rest = divmod(rows, mr)
-        pieces = [1 << bit for bit in range(4) if rest >> bit & 1]
-        return blocks * (full * _tile_time(target, mr, nv, terms) + sum(_tile_time(target, piece, nv, terms) for piece in pieces))
+        return blocks * (full * _tile_time(target, mr, nv, terms) + (_tile_time(target, rest, nv, terms) + REST_OVERHEAD if rest else 0.0))
 
     candidates = [tile for tile in tile_candidates(target) if not isinstance(rows, int) or tile[0] <= max(rows, 1)]
     return min(candidates, key=lambda tile: (time(tile), -tile[0] * tile[1], -tile[1]))
