@@ -338,8 +338,9 @@ def test_operator(name, index, case):
 
 
 def test_every_operator_has_a_row_and_a_case():
-    assert set(OPERATORS) == set(EXPORTERS)
-    assert set(OPERATORS) - set(CASES) == {"random_bits"}
+    meant = {name for name, row in OPERATORS.items() if row.evaluate or row.decompose}  # scheduling adds rows that are a kernel's only
+    assert meant == set(EXPORTERS)
+    assert meant - set(CASES) == {"random_bits"}
 
 
 @pytest.mark.parametrize("opset", [18, 20, 21, 22, 24])
