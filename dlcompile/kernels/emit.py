@@ -61,6 +61,7 @@ class Emitter:
         self._memo: dict[tuple[Tensor, Coordinates], Expression] = {}
         self._guarded = 0
         self._counter = 0
+        self.loaded: set[str] = set()  # indices that were read from memory
 
     def fresh(self, prefix: str) -> str:
         """A name nothing else in the kernel has."""
@@ -133,6 +134,7 @@ class Emitter:
         if self._guarded:
             raise CannotFuse("an index is loaded under a condition")
         name = self.fresh("index")
+        self.loaded.add(name)
         wide = cast(expression, INT64)
         clamped = Apply("maximum", (Apply("minimum", (wide, Index(extent - 1, INT64)), INT64), Number(0, INT64)), INT64)
         self.lets.append(Let(name, clamped))

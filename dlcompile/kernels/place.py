@@ -141,7 +141,7 @@ def lower_assemble(group: Group, context: Context) -> Lowered:
     else:
         for tensor, begin in pieces(node):
             here = context.stored(tensor)
-            if here is None or here.argument != whole.argument:
+            if here is None or (here.argument, here.offset) != (whole.argument, whole.index(begin)):  # the same tensor may be two pieces
                 regions.append((tensor.shape, begin, lambda at, tensor=tensor: emitter.value(tensor, at)))
     total: DimLike = 0
     for shape, _, _ in regions:

@@ -150,8 +150,8 @@ class RowEmitter(Emitter):
         """The result of a reduction at given coordinates, computed in a phase of its own."""
         key = (node, at)
         if key not in self._found:
-            if any(s.name in self._inner for c in at for s in symbols_of(c)):
-                raise CannotFuse(f"{node.op} is wanted inside a loop over other elements")
+            if any(s.name in self._inner or s.name in self.loaded for c in at for s in symbols_of(c)):
+                raise CannotFuse(f"{node.op} is wanted inside a loop over other elements, or where data says")
             self._found[key] = ARGUMENT_REDUCTIONS[node.op](self, node, at) if node.op in ARGUMENT_REDUCTIONS else self._phase(node, at)
         return self._found[key]
 

@@ -97,6 +97,9 @@ def movement_cases() -> list[Case]:
         single("empty", lambda t: ops.mul(t, 2.0), tensor(0, 5)),
         single("scalar", lambda t: ops.exp(t), tensor(values=np.array(0.5, np.float32))),
         single("split heads", lambda t: ops.add(ops.transpose(ops.reshape(t, (2, 7, 4, 8)), (0, 2, 1, 3)), 1.0), tensor(2, 7, 32)),
+        single("the same tensor twice", lambda t: ops.transpose(ops.concatenate([ops.reduce_max(t, (1,), True)] * 2, 2), (0, 2, 1)), tensor(2, 6, 5)),
+        single("gather of windows", lambda t: ops.gather(ops.reduce_window(t, "max", (1, 2, 2), (1, 1, 1)), np.array([1, 0, 1]), 1), tensor(2, 4, 5)),
+        single("gather of sums", lambda t: ops.gather(ops.reduce_sum(t, (2,)), np.array([3, 0, 1]), 1), tensor(2, 4, 5)),
         single("iota", lambda t: ops.add(ops.cast(ops.iota(np.int64, t.shape, 1), np.float32), t), tensor(3, 5)),
     ]
     return cases
