@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from dlcompile.codegen.names import model_identifier
-from dlcompile.errors import ArgumentError, LibraryError, ToolchainError
+from dlcompile.errors import ArgumentError, LibraryError, ToolchainError, UnsupportedOperatorError
 from dlcompile.graph import Graph
 from dlcompile.kernels.target import Target, resolve_target, runs_here
 from dlcompile.runtime import CompiledModel, check_threads, load
@@ -115,7 +115,11 @@ def _lower(model: Model, options: Options, progress: Progress | None) -> tuple[G
     graph = transforms.optimize(graph, precision=options.precision)
     report("optimize", 0, 0)
     name = options.name or model_identifier(_stem(model) or graph.name)
-    program = schedule(graph, options.target, precision=options.precision, name=name)
+    try:
+        program = schedule(graph, options.target, precision=options.precision, name=name)
+    except UnsupportedOperatorError as error:
+        label = os.fspath(model) if isinstance(model, (str, os.PathLike)) else graph.name
+        raise UnsupportedOperatorError(f"{label}: {error}") from None
     program = replace(program, metadata={"precision": options.precision, **program.metadata})
     report("schedule", 0, 0)
     return graph, program, codegen.generate(program, options.target)

@@ -1,0 +1,33 @@
+"""What scheduling refuses."""
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import dlcompile
+from dlcompile import ops
+from dlcompile.errors import UnsupportedOperatorError
+from dlcompile.graph import Graph, make_input
+from dlcompile.kernels.schedule import schedule
+
+
+def test_operators_without_a_kernel_are_listed_with_their_nodes(tmp_path) -> None:
+    nodes = [helper.make_node("TopK", ["x", "k"], ["values", "places"], name="best"),
+             helper.make_node("TopK", ["values", "one"], ["value", "place"], name="very best")]
+    outputs = [helper.make_tensor_value_info("value", TensorProto.FLOAT, [2, 1])]
+    constants = [helper.make_tensor("k", TensorProto.INT64, [1], [3]), helper.make_tensor("one", TensorProto.INT64, [1], [1])]
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [2, 9])], outputs, constants)
+    path = tmp_path / "ranked.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
+    with pytest.raises(UnsupportedOperatorError, match=r"ranked\.onnx: .*top_k \(node best, very best\)"):
+        dlcompile.compile(path, cache=False)
+
+
+def test_kernels_that_differ_in_their_arrays_only_are_one() -> None:
+    x = make_input("x", np.float32, (4, 32))
+    w = [np.full((32, 32), i + 1, np.float32) for i in range(3)]
+    y = x
+    for weights in w:
+        y = ops.maximum(ops.matmul(y, weights), 0.0)
+    program = schedule(Graph("g", [x], [y]), "x86-64")
+    assert len(program.calls) == 3 and len({call.kernel.name for call in program.calls}) == 1
