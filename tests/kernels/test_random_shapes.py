@@ -54,5 +54,18 @@ def test_operators(target, data, seed: int, symbolic: bool) -> None:
     weights = random.standard_normal((3, 3, 4, n)).astype(np.float32)
     add("conv_general", lambda: ops.conv_general(operand((1, m, k, 4)), weights, padding=((1, 1), (1, 1)), layout="channels_last"))
     add("reduce_window", lambda: ops.reduce_window(operand((1, m, k, n)), "max", (1, 2, 2, 1), (1, 2, 2, 1), ((0, 0), (1, 1), (1, 1), (0, 0))))
+    add("attention", lambda: ops.attention(operand((2, m, 8)), operand((2, k, 8)), operand((2, k, 8)), scale=0.3))
+    places = random.integers(0, shape[0], (3, 2))
+    add("gather", lambda: ops.gather(operand(shape), places, 0))
+    add("gather_nd", lambda: ops.gather_nd(operand(shape), places[:, :1]))
+    add("take_along_axis", lambda: ops.take_along_axis(operand((m, k)), random.integers(0, k, (m, 2)) if not symbolic else np.zeros((1, 2), np.int64), 1))
+    add("scatter_nd", lambda: ops.scatter_nd(operand((m, k)), random.integers(0, m, (2, 1)), operand((2, k)), "add"))
+    add("scatter_elements", lambda: ops.scatter_elements(operand((m, k)), np.zeros((1, 1), np.int64), random.random((1, 1), np.float32)))
+    add("pad", lambda: ops.pad(operand(shape), 0.5, (1,) * len(shape), (0,) * len(shape)))
+    add("cumsum", lambda: ops.cumsum(operand(shape), 0))
+    add("argmax", lambda: ops.argmax(operand(shape), len(shape) - 1))
+    for kind, gates in (("rnn", 1), ("gru", 3), ("lstm", 4)):
+        w, r = (random.standard_normal((1, gates * n, e)).astype(np.float32) * np.float32(0.3) for e in (4, n))
+        add(kind, lambda: getattr(ops, kind)(operand((m, 2, 4)), w, r)[0])
     with tempfile.TemporaryDirectory() as directory:
         check(cases, target, Path(directory))
