@@ -7,13 +7,14 @@ from dlcompile.graph.operator import OPERATORS, Operator, Undecided, broadcast_s
 from dlcompile.graph.tensor import (Node, Shape, Tensor, TensorType, absorb, apply, current_origin, known_dims, make_constant,
                                     make_input, provenance)
 from dlcompile.graph.text import format_graph
+from dlcompile.graph.unknown import DEFINE, defined_symbol, unknown, unknown_names
 from dlcompile.graph.verify import verify
 
 __all__ = [
-    "DTYPES", "DTypeRow", "Dim", "DimLike", "Graph", "Node", "OPERATORS", "Operator", "Shape", "Symbol", "Tensor",
+    "DEFINE", "DTYPES", "DTypeRow", "Dim", "DimLike", "Graph", "Node", "OPERATORS", "Operator", "Shape", "Symbol", "Tensor",
     "TensorType", "Undecided", "absorb", "apply", "as_dtype", "at_least", "broadcast_shapes", "ceildiv",
-    "current_origin", "definitely_different", "dim_max", "dim_min", "dtype_name", "evaluate", "floordiv",
+    "current_origin", "defined_symbol", "definitely_different", "dim_max", "dim_min", "dtype_name", "evaluate", "floordiv",
     "format_graph", "is_float", "is_integer", "known_dims", "make_constant", "make_input", "mod", "parse_dim",
     "product", "provenance", "register", "remake", "substitute", "symbol", "symbols_of", "topological_order", "unify",
-    "verify",
+    "unknown", "unknown_names", "verify",
 ]

@@ -15,19 +15,23 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Union
+from typing import Any, Union
 
 DimLike = Union[int, "Dim"]
 
 
 @dataclass(frozen=True)
 class Symbol:
-    """A named integer >= 0; less than `bound` where one is given."""
+    """A named integer >= 0; less than `bound` where one is given.
+
+    `source` is the tensor whose value it is, for a dimension that is known only when the model runs (see `graph.unknown`).
+    """
 
     name: str
     bound: DimLike | None = None
+    source: Any = field(default=None, compare=False, repr=False)
 
     def __str__(self) -> str:
         return self.name
@@ -162,11 +166,11 @@ class Dim:
 
 
 # -- construction -----------------------------------------------------------------------------------------------------------
-def symbol(name: str, bound: DimLike | None = None) -> Dim:
+def symbol(name: str, bound: DimLike | None = None, source: Any = None) -> Dim:
     """The symbolic dimension `name`; with a bound, a loop variable in [0, bound)."""
     if not name.isidentifier():
         raise ValueError(f"a dimension's name must be an identifier, not {name!r}")
-    return Dim({(Symbol(name, bound),): 1})
+    return Dim({(Symbol(name, bound, source),): 1})
 
 
 def parse_dim(text: str) -> DimLike:

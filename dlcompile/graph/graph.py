@@ -1,11 +1,12 @@
 """Graphs: what can be reached from some outputs, in topological order."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dlcompile.errors import InvalidModelError
 from dlcompile.graph.dim import DimLike, Symbol, symbols_of
 from dlcompile.graph.tensor import Node, Tensor, provenance
+from dlcompile.graph.unknown import DEFINE, defined_symbol
 
 Constraint = tuple[DimLike, DimLike, tuple[str, ...]]
 
@@ -17,20 +18,51 @@ class Graph:
     nodes: all nodes that an output depends on, each after the nodes it depends on.
     constraints: (left, right, origin) for each pair of dimensions that a type rule took as equal without seeing it. Those of the
     nodes, and those handed on from the graph this one was made of: a transform may drop a node, not what the model relied on.
+    definitions: the tensor that defines each dimension known only at run time (see `graph.unknown`), by its symbol's name. Given by
+    a transform, which has made them anew; otherwise found from the symbols themselves.
+    free_symbols: those that neither the inputs' shapes nor a definition bring: a body takes them from the graph around it.
     """
 
     def __init__(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], *, input_names: Sequence[str] | None = None,
-                 output_names: Sequence[str] | None = None, constraints: Sequence[Constraint] = ()):
+                 output_names: Sequence[str] | None = None, constraints: Sequence[Constraint] = (),
+                 definitions: Mapping[str, Tensor] | None = None):
         self.name = name
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.input_names = tuple(input_names or (t.name or f"input_{i}" for i, t in enumerate(self.inputs)))
         self.output_names = tuple(output_names or (t.name or f"output_{i}" for i, t in enumerate(self.outputs)))
-        self.nodes: tuple[Node, ...] = topological_order(self.outputs)
+        self.nodes: tuple[Node, ...] = self._ordered(dict(definitions or {}))
+        self.definitions: dict[str, Tensor] = {defined_symbol(n).name: n.output for n in self.nodes if n.op == DEFINE}
         self.constants: tuple[Tensor, ...] = tuple(dict.fromkeys(
             t for t in (*(t for n in self.nodes for t in n.inputs), *self.outputs) if t.is_constant))
         own = ((left, right, node.origin) for node in self.nodes for left, right in node.constraints)
         self.constraints: tuple[Constraint, ...] = tuple({(c[0], c[1]): c for c in (*own, *constraints)}.values())
+
+        mentioned = frozenset().union(*(node.symbols for node in self.nodes)) if self.nodes else frozenset()
+        brought = {s.name for s in self.symbols} | set(self.definitions)
+        self.free_symbols: frozenset[Symbol] = frozenset(s for s in mentioned if s.name not in brought)
+
+    def _ordered(self, definitions: dict[str, Tensor]) -> tuple[Node, ...]:
+        """The nodes, with those that define the symbols they mention."""
+        own = {s.name for s in self.symbols}
+        outside: set[str] = set()
+        while True:
+            nodes = topological_order(self.outputs, definitions)
+            missing = {s.name: s.source for n in nodes for s in n.symbols
+                       if s.source is not None and s.name not in definitions and s.name not in own and s.name not in outside}
+            if not missing:
+                return nodes
+            for name, tensor in missing.items():
+                if self._computes(tensor):
+                    definitions[name] = tensor
+                else:
+                    outside.add(name)
+
+    def _computes(self, tensor: Tensor) -> bool:
+        """Whether a tensor depends on nothing but this graph's inputs and constants."""
+        inside = set(self.inputs)
+        return all(t.is_constant or t.producer is not None or t in inside
+                   for node in topological_order([tensor]) for t in node.inputs)
 
     @property
     def symbols(self) -> tuple[Symbol, ...]:
@@ -74,12 +106,12 @@ class Graph:
                 new[old] = tensor
         if not changed:
             return self
-        return self.with_outputs(tuple(new.get(t, t) for t in self.outputs))
+        return self.with_outputs(tuple(new.get(t, t) for t in self.outputs), {s: new.get(t, t) for s, t in self.definitions.items()})
 
-    def with_outputs(self, outputs: Sequence[Tensor]) -> Graph:
-        """The same inputs, names and constraints with other tensors as outputs."""
+    def with_outputs(self, outputs: Sequence[Tensor], definitions: Mapping[str, Tensor] | None = None) -> Graph:
+        """The same inputs, names and constraints with other tensors as outputs, and as definitions where these are made anew."""
         return Graph(self.name, self.inputs, outputs, input_names=self.input_names, output_names=self.output_names,
-                     constraints=self.constraints)
+                     constraints=self.constraints, definitions=self.definitions if definitions is None else definitions)
 
 
 def remake(node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -90,8 +122,9 @@ def remake(node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     return made if isinstance(made, tuple) else (made,)
 
 
-def topological_order(outputs: Iterable[Tensor]) -> tuple[Node, ...]:
-    """The nodes that `outputs` depend on, inputs first (depth first, so that a value is made close to its use). InvalidModelError on a cycle."""
+def topological_order(outputs: Iterable[Tensor], definitions: Mapping[str, Tensor] | None = None) -> tuple[Node, ...]:
+    """The nodes that `outputs` depend on, inputs first (depth first, so that a value is made close to its use). A node also depends on
+    the `definitions` of the symbols it mentions. InvalidModelError on a cycle."""
     order: list[Node] = []
     state: dict[Node, bool] = {}  # False while on the stack, True when done
     for output in outputs:
@@ -106,7 +139,10 @@ def topological_order(outputs: Iterable[Tensor]) -> tuple[Node, ...]:
                 continue
             state[node] = False
             stack.append((node, True))
-            for tensor in reversed(node.inputs):
+            needed = node.inputs
+            if definitions and node.symbols and node.op != DEFINE:
+                needed = (*(definitions[s] for s in sorted(s.name for s in node.symbols) if s in definitions), *needed)
+            for tensor in reversed(needed):
                 producer = tensor.producer
                 if producer is None or state.get(producer):
                     continue

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from dlcompile.errors import Error, InvalidModelError
-from dlcompile.graph.dim import Dim, DimLike, product
+from dlcompile.graph.dim import Dim, DimLike, Symbol, product
 from dlcompile.graph.dtypes import as_dtype, dtype_name
 from dlcompile.graph.operator import OPERATORS
 
@@ -97,14 +97,16 @@ class Node:
     """One operator applied to tensors. Immutable; `origin` names the front-end nodes it came from.
 
     `constraints` are pairs of dimensions that the type rule had to take as equal without seeing it; the compiled model checks them.
+    `symbols` are those of its types and attributes: where they are defined by data, the node comes after what defines them.
     """
 
-    __slots__ = ("op", "inputs", "attributes", "outputs", "origin", "constraints")
+    __slots__ = ("op", "inputs", "attributes", "outputs", "origin", "constraints", "symbols")
 
     def __init__(self, op: str, inputs: tuple[Tensor, ...], attributes: Mapping[str, Any], types: tuple[TensorType, ...],
                  origin: tuple[str, ...] = (), constraints: tuple[tuple[DimLike, DimLike], ...] = ()):
         self.op, self.inputs, self.attributes, self.origin, self.constraints = op, inputs, dict(attributes), origin, constraints
         self.outputs = tuple(Tensor(t, producer=self, index=i) for i, t in enumerate(types))
+        self.symbols = symbols_in((*(t.shape for t in types), *attributes.values()))
 
     @property
     def output(self) -> Tensor:
@@ -114,6 +116,18 @@ class Node:
 
     def __repr__(self) -> str:
         return f"<Node {self.op}({', '.join(str(t.type) for t in self.inputs)}) from {', '.join(self.origin) or 'nowhere'}>"
+
+
+def symbols_in(value: Any) -> frozenset[Symbol]:
+    """The symbols mentioned in an attribute or shape: those of its dimensions, and those that a graph in it takes from around it."""
+    if isinstance(value, Dim):
+        return value.symbols
+    if isinstance(value, (tuple, list)):
+        found = [symbols_in(item) for item in value if not isinstance(item, (int, float, str))]
+        return frozenset().union(*found) if found else frozenset()
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        return symbols_in(value.ravel().tolist())
+    return getattr(value, "free_symbols", frozenset())
 
 
 # -- provenance -------------------------------------------------------------------------------------------------------------

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from dlcompile.errors import ArgumentError, ExecutionError
-from dlcompile.graph import OPERATORS, Dim, Graph, Node, Operator, Tensor, TensorType, dtype_name, make_input, substitute
+from dlcompile.graph import DEFINE, OPERATORS, Dim, Graph, Node, Operator, Tensor, TensorType, defined_symbol, dtype_name, make_input, substitute
 from dlcompile.graph.dim import Symbol
-from dlcompile.graph.graph import topological_order
+from dlcompile.graph.graph import Constraint, topological_order
 
 Observer = Callable[[Node, tuple[np.ndarray, ...]], None]
 
@@ -27,12 +27,8 @@ def evaluate(graph: Graph, inputs: Mapping[str, Any] | Sequence[Any], *, observe
     whose number, dtype or shape is wrong, and `ExecutionError` where dimensions the graph takes as equal are not.
     """
     arrays = _in_order(graph, inputs)
-    known = bind_symbols(graph, arrays, symbols)
-    for left, right, origin in graph.constraints:
-        a, b = substitute(left, known), substitute(right, known)
-        if a != b:
-            raise ExecutionError(f"{_equation(left, a)} and {_equation(right, b)} must be equal"
-                                 + (f" (node {', '.join(origin)})" if origin else ""))
+    known = dict(bind_symbols(graph, arrays, symbols))
+    _check(graph.constraints, known)
     values: dict[Tensor, np.ndarray] = dict(zip(graph.inputs, arrays))
     uses: dict[Tensor, int] = {}
     for tensor in (*(t for n in graph.nodes for t in n.inputs), *graph.outputs):
@@ -40,6 +36,9 @@ def evaluate(graph: Graph, inputs: Mapping[str, Any] | Sequence[Any], *, observe
     for node in graph.nodes:
         operands = [t.value if t.is_constant else values[t] for t in node.inputs]
         results = evaluate_node(node, *operands, symbols=known)
+        if node.op == DEFINE:
+            _define(node, results[0], known)
+            _check(graph.constraints, known)
         if observe is not None:
             observe(node, results)
         values.update(zip(node.outputs, results, strict=True))
@@ -47,7 +46,24 @@ def evaluate(graph: Graph, inputs: Mapping[str, Any] | Sequence[Any], *, observe
             uses[tensor] -= 1
             if uses[tensor] == 0 and tensor in values:
                 del values[tensor]
+    _check(graph.constraints, known, complete=True)
     return tuple(t.value if t.is_constant else values[t] for t in graph.outputs)
+
+
+def _check(constraints: Sequence[Constraint], known: Mapping[str, int], complete: bool = False) -> None:
+    """ExecutionError for dimensions that must be equal and are not: those that are known so far, or all."""
+    for left, right, origin in constraints:
+        a, b = substitute(left, known), substitute(right, known)
+        if a != b and (complete or isinstance(a, int) and isinstance(b, int)):
+            raise ExecutionError(f"{_equation(left, a)} and {_equation(right, b)} must be equal"
+                                 + (f" (node {', '.join(origin)})" if origin else ""))
+
+
+def _define(node: Node, value: np.ndarray, known: dict[str, int]) -> None:
+    """What a dimension defined by data is from here on."""
+    if value < 0:
+        raise ExecutionError(f"a dimension is {int(value)}" + (f" (node {', '.join(node.origin)})" if node.origin else ""))
+    known[defined_symbol(node).name] = int(value)
 
 
 def evaluate_node(node: Node, *operands: np.ndarray, symbols: Mapping[str, int] | None = None) -> tuple[np.ndarray, ...]:
@@ -55,6 +71,8 @@ def evaluate_node(node: Node, *operands: np.ndarray, symbols: Mapping[str, int] 
 
     Raises `ExecutionError` where a result's shape is not the one that the type rule promises: one of the two would be wrong.
     """
+    if node.op == DEFINE:
+        return operands
     operator, symbols = OPERATORS[node.op], symbols or {}
     attributes = {key: _concrete(value, symbols) for key, value in node.attributes.items()}
     if operator.evaluate is None:

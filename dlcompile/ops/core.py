@@ -7,7 +7,7 @@ from typing import Union
 import numpy as np
 
 from dlcompile.errors import ShapeError
-from dlcompile.graph import Dim, DimLike, Tensor, apply, as_dtype, broadcast_shapes, floordiv, is_float, is_integer, make_constant, product
+from dlcompile.graph import Dim, DimLike, Tensor, apply, as_dtype, broadcast_shapes, floordiv, is_float, is_integer, make_constant, product, unknown
 from dlcompile.ops.exact import exact_integers
 
 TensorLike = Union[Tensor, np.ndarray, int, float, bool, Sequence]
@@ -201,6 +201,23 @@ def shape_vector(values: Sequence[DimLike]) -> Tensor:
 def shape_of(x: TensorLike) -> Tensor:
     """The shape of `x` as an int64 vector."""
     return shape_vector(as_tensor(x).shape)
+
+
+def dim_of(x: TensorLike) -> DimLike:
+    """The integer in `x` (one element) as a dimension: where it is computed from data, one that is known only when the model runs. It must
+    not be negative then; where it may be in the model, `x` is to be made so first (`maximum(x, 0)`)."""
+    x = as_tensor(x)
+    if x.known is not None:
+        return x.known.item()
+    return unknown(reshape(cast(x, np.int64), ()))
+
+
+def dims_of(x: TensorLike) -> tuple[DimLike, ...]:
+    """The integers in a vector of static length as dimensions, as `dim_of`."""
+    x = as_tensor(x)
+    if x.known is not None:
+        return tuple(x.known.tolist())
+    return tuple(dim_of(slice(x, (i,), (i + 1,))) for i in range(x.shape[0]))
 
 
 # -- reductions -------------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Sequence
 
-from dlcompile.graph import Graph, Node, Tensor, apply, verify
+from dlcompile.graph import Graph, Node, Symbol, Tensor, apply, verify
 from dlcompile.transforms.algebra import ALGEBRA, ROUNDING
 from dlcompile.transforms.attention import ATTENTION
 from dlcompile.transforms.convolution import CONVOLUTION
@@ -16,6 +16,7 @@ from dlcompile.transforms.layout import LAYOUT, PUSH_DOWN
 from dlcompile.transforms.matmul import MATMUL, merge_siblings
 from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.operands import OPERANDS
+from dlcompile.transforms.pin import pin_defined
 from dlcompile.transforms.rewrite import Table, rewrite
 from dlcompile.transforms.scales import SCALES
 
@@ -26,14 +27,15 @@ Phase = tuple[str, Callable[[Graph], Graph]]
 
 
 def optimize(graph: Graph, *, precision: str = "default", keep: Collection[str] = KEPT,
-             check: bool | None = None) -> Graph:
+             check: bool | None = None, within: Collection[Symbol] = ()) -> Graph:
     """The same model in the form that scheduling wants. Inputs and outputs keep their names, types and order.
 
     precision: "strict" leaves out what moves a rounding (folding of batch normalisation and scales, merging of
     constants, square roots
                for powers); "default" allows it. Neither changes what NaN and infinities mean.
-    keep:      composites that stay whole; all others are decomposed. check:     verify the graph after every phase; by
-    default where the environment variable DLCOMPILE_VERIFY is set and not 0.
+    keep:      composites that stay whole; all others are decomposed.
+    check:     verify the graph after every phase; by default where the environment variable DLCOMPILE_VERIFY is set and not 0.
+    within:    symbols of the graph around this one, where it is a body.
 
     Applying it twice changes nothing more.
     """
@@ -44,8 +46,8 @@ def optimize(graph: Graph, *, precision: str = "default", keep: Collection[str] 
     for _, phase in phases(precision == "strict", frozenset(keep)):
         graph = phase(graph)
         if check:
-            verify(graph)
-    graph = map_bodies(graph, lambda body: optimize(body, precision=precision, keep=keep, check=check))
+            verify(graph, within)
+    graph = map_bodies(graph, lambda body: optimize(body, precision=precision, keep=keep, check=check, within=body.free_symbols))
     return remove_dead_code(graph)
 
 
@@ -72,6 +74,8 @@ def phases(strict: bool, keep: frozenset[str]) -> tuple[Phase, ...]:
 
     return (
         ("simplify", until_stable(*simple)),
+        # a shape that looked like data may have turned out to be constant
+        ("known dimensions", pin_defined),
         # attention is easiest to see while softmax is whole and no axis has been moved
         ("recognise attention", until_stable(*simple, ATTENTION)),
         ("decompose", lambda graph: decompose(graph, keep)),

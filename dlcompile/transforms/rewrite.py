@@ -17,7 +17,7 @@ Answer = Tensor | Sequence[Tensor] | None
 Rule = Callable[[Node], Answer]
 Table = Sequence[tuple[str | tuple[str, ...], Rule]]
 
-ANY = "*"                       # a table's row for every operator
+ANY = "*"                       # a table's row for every operator (what defines a dimension stays as it is)
 ELEMENTWISE = "*elementwise"    # … for every operator of a family
 
 PASSES = 100  # far more than any model needs; a table that is still changing the graph then goes round in circles
@@ -61,7 +61,7 @@ def _by_operator(tables: Sequence[Table]) -> dict[str, list[Rule]]:
     for ops, rule in (row for table in tables for row in table):
         for op in (ops,) if isinstance(ops, str) else ops:
             for name, operator in OPERATORS.items():
-                if op in (name, ANY, ANY + operator.family):
+                if op in (name, ANY + operator.family) or op == ANY and operator.family != "definition":
                     found[name].append(rule)
     return found
 
@@ -69,6 +69,7 @@ def _by_operator(tables: Sequence[Table]) -> dict[str, list[Rule]]:
 def _one_pass(graph: Graph, rules: dict[str, list[Rule]], fired: list[str]) -> Graph:
     count = Counter(t for node in graph.nodes for t in node.inputs)
     count.update(graph.outputs)
+    count.update(graph.definitions.values())
 
     def replace(old: Node, inputs: tuple[Tensor, ...]) -> Sequence[Tensor] | None:
         node = old

@@ -160,7 +160,7 @@ class TestVerify:
 
     def test_a_symbol_that_no_input_brings(self):
         x = x_input(2)
-        with pytest.raises(InvalidModelError, match="uses m, which no input has"):
+        with pytest.raises(InvalidModelError, match="uses m, which no input and no earlier node brings"):
             verify(Graph("g", [x], [ops.broadcast_to(x, (symbol("m"), 2))]))
 
     def test_an_output_from_elsewhere(self):

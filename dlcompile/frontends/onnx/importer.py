@@ -19,7 +19,7 @@ from dlcompile.frontends.onnx.captures import graphs_of, reads
 from dlcompile.frontends.onnx.node import Declined, OnnxNode, find_importer, find_schema, normal_domain
 from dlcompile.frontends.onnx.reader import Source, element_type, open_model, opset_version, read_tensor
 from dlcompile.frontends.onnx.shapes import SymbolTable, assumptions, fixed_symbols
-from dlcompile.graph import Dim, DimLike, Graph, Shape, Tensor, make_constant, make_input, provenance, substitute
+from dlcompile.graph import Dim, DimLike, Graph, Shape, Tensor, make_constant, make_input, provenance, substitute, unknown_names
 from dlcompile.graph.graph import Constraint
 
 # ONNX Runtime has these at opsets where ONNX does not
@@ -122,7 +122,7 @@ def _import(source: Source, name: str, dims: Mapping[str, int | str], values: Ma
     fixed: dict[str, DimLike] = {}
     while True:
         shapes = [symbols.resolve(shape, fixed) for shape in declared]
-        with assumptions() as assumed:
+        with assumptions() as assumed, unknown_names(symbols.names.values()):
             try:
                 graph = _walk(source, name, scope.child(), inputs, shapes, assumed)
                 found = fixed_symbols(graph.constraints)

@@ -1,0 +1,64 @@
+"""Dimensions known only when the model runs: symbols defined by the value of an int64 scalar.
+
+`Reshape` to a shape that is computed, the number of nonzero elements, the length of a loop's result: a node `define_dim(x; symbol=k)` says that
+k is the value of x from here on. Types and attributes then use k like any other dimension. Nothing is read through the node's output;
+what mentions k comes after it in the order of the graph (`topological_order`), and a run learns k there.
+"""
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import itertools
+from collections.abc import Collection, Iterator
+
+import numpy as np
+
+from dlcompile.errors import DTypeError
+from dlcompile.graph.dim import Dim, DimLike, Symbol, symbol
+from dlcompile.graph.operator import Operator, register
+from dlcompile.graph.tensor import Node, Tensor, TensorType, apply
+
+DEFINE = "define_dim"
+SCALAR = TensorType(np.dtype(np.int64), ())
+
+_names: contextvars.ContextVar[Iterator[str]] = contextvars.ContextVar("dlcompile_unknown_names")
+_outside = (f"u{i}" for i in itertools.count())
+
+
+def unknown(value: Tensor) -> Dim:
+    """A new symbol whose value is that of `value`, an int64 scalar that must not be negative when the model runs."""
+    tensor = apply(DEFINE, value, symbol=symbol(next(_names.get(_outside))))
+    (atom,) = symbols = tensor.producer.attributes["symbol"].symbols
+    assert len(symbols) == 1
+    made = symbol(atom.name, source=tensor)
+    tensor.known = np.array(made, dtype=object).reshape(())
+    return made
+
+
+@contextlib.contextmanager
+def unknown_names(taken: Collection[str] = ()) -> Iterator[None]:
+    """Inside, unknown dimensions are called u0, u1, … from the start, without the names `taken`: the same model gives the same names."""
+    token = _names.set(name for name in (f"u{i}" for i in itertools.count()) if name not in taken)
+    try:
+        yield
+    finally:
+        _names.reset(token)
+
+
+def defined_symbol(node: Node) -> Symbol:
+    """The symbol a `define_dim` node defines."""
+    (atom,) = node.attributes["symbol"].symbols
+    return atom
+
+
+def _infer(types: tuple[TensorType, ...], attributes) -> TensorType:
+    if types != (SCALAR,):
+        raise DTypeError(f"a dimension is defined by an int64 scalar, not by {', '.join(map(str, types))}")
+    return SCALAR
+
+
+def _no_flops(inputs, outputs, attributes) -> DimLike:
+    return 0
+
+
+register(Operator(DEFINE, "definition", infer=_infer, evaluate=lambda attributes, value: value, flops=_no_flops))
