@@ -1,0 +1,39 @@
+"""Pooling."""
+from __future__ import annotations
+
+from tests.random_models.builder import Builder
+from tests.random_models.entries.products import spatial
+from tests.random_models.entries.table import entry
+from tests.random_models.tolerance import EXACT, ITERATED, SUM
+
+
+@entry("MaxPool", "AveragePool", "LpPool")
+def pool(b: Builder, op: str) -> None:
+    dims = b.choice((1, 2, 2, 2, 3))
+    x = b.fresh(b.dtype(b.types(op)), (b.choice((1, 2, 0)), b.choice((1, 2, 3)), *spatial(b, dims, 2)), finite=True)
+    kernel = [b.choice((1, 2, 3)) for _ in range(dims)]
+    given: dict = {"kernel_shape": kernel}
+    if b.chance(0.6):
+        given["strides"] = [b.choice((1, 2, 3)) for _ in range(dims)]
+    modern = {"MaxPool": 10, "AveragePool": 19, "LpPool": 18}[op] <= b.opset
+    if b.chance(0.3) and modern:
+        given["dilations"] = [b.choice((1, 2)) for _ in range(dims)]
+    if b.chance(0.4) and (modern or op == "AveragePool"):
+        given["ceil_mode"] = b.integer(0, 1)
+    kind = b.integer(0, 2)
+    if kind == 1:
+        given["auto_pad"] = b.choice(("SAME_UPPER", "SAME_LOWER", "VALID"))
+    elif kind == 2:
+        given["pads"] = [b.integer(0, k - 1) for k in kernel] + [b.integer(0, k - 1) for k in kernel]
+    if op == "AveragePool" and b.chance(0.5):
+        given["count_include_pad"] = b.integer(0, 1)
+    if op == "LpPool" and b.chance(0.7):
+        given["p"] = b.integer(1, 3)
+    outputs = 2 if op == "MaxPool" and b.chance(0.2) else 1
+    b.add(op, [x], outputs, tolerance=EXACT if op == "MaxPool" else SUM if op == "AveragePool" else ITERATED, **given)
+
+
+@entry("GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool")
+def global_pool(b: Builder, op: str) -> None:
+    x = b.pick(b.types(op), low=3, finite=True, accept=lambda value: 0 not in value.shape)
+    b.add(op, [x], tolerance=EXACT if "Max" in op else SUM, **({"p": b.integer(1, 3)} if op == "GlobalLpPool" else {}))

@@ -1,0 +1,135 @@
+"""Random models compiled, many in one library, run and compared; and what disagrees cut down to the nodes that it takes."""
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from random import Random
+
+import numpy as np
+import onnx
+from onnx import helper, numpy_helper
+
+import dlcompile as dlc
+from dlcompile.compiler import import_model
+from dlcompile.operators import evaluate
+from dlcompile.transforms import optimize
+from tests.random_models.builder import OPSETS, RandomModel, grow
+from tests.random_models.tolerance import disagreement
+
+Run = Callable[[onnx.ModelProto, dict[str, np.ndarray]], dict[str, np.ndarray]]
+"""computes a model's outputs by name"""
+BATCH = 16  # models of neighbouring seeds have one opset, so that they can be one model
+
+
+def seeded(seed: int, **options) -> RandomModel:
+    """The model of a seed."""
+    return grow(Random(seed), OPSETS[seed // BATCH % len(OPSETS)], f"g{seed}_", origin=f"seed {seed}", **options)
+
+
+def proto(models: Sequence[RandomModel]) -> onnx.ModelProto:
+    """The models side by side as one."""
+    def info(name: str, dtype: np.dtype, dims: Sequence[int | str] | None) -> onnx.ValueInfoProto:
+        return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(dtype), dims)
+
+    opset, = {m.opset for m in models}
+    graph = helper.make_graph(
+        [node for m in models for node in m.nodes], "random",
+        [info(name, array.dtype, m.dims[name]) for m in models for name, array in m.inputs.items()],
+        [info(value.name, value.dtype, None) for m in models for value in m.outputs],
+        [numpy_helper.from_array(array, name) for m in models for name, array in m.initializers.items()])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 4)], ir_version=10)
+
+
+def interpreted(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Imported, optimised, and evaluated by NumPy: everything but the C."""
+    graph = optimize(import_model(model))
+    return dict(zip(graph.output_names, evaluate(graph, [inputs[name] for name in graph.input_names])))
+
+
+def compiled(target: str = "native", threads: int | None = None) -> Run:
+    """Compiled for a target, and run."""
+    def run(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return dlc.compile(model, target=target, name="random", threads=threads, cache=False).run(inputs)
+    return run
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A disagreement: in which model, at which value, what. A refusal or a crash has no value."""
+
+    model: RandomModel
+    value: str
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.model.origin} (opset {self.model.opset}), {self.value or 'as a whole'}: {self.what}"
+
+
+def findings(models: Sequence[RandomModel], run: Run) -> list[Finding]:
+    """All that is wrong with some models: run together, and where that fails, in halves until the failing one is found."""
+    models = [m for m in models if m.outputs]
+    if not models:
+        return []
+    try:
+        results = run(proto(models), {name: array for m in models for name, array in m.inputs.items()})
+    except Exception as error:
+        if len(models) == 1:
+            return [Finding(models[0], "", f"{type(error).__name__}: {str(error)[-600:]}")]
+        middle = len(models) // 2
+        return findings(models[:middle], run) + findings(models[middle:], run)
+    return [Finding(m, value.name, what) for m in models for value in m.outputs if value.compared
+            for what in [disagreement(np.asarray(results[value.name]), value.samples)] if what]
+
+
+# -- cutting down -----------------------------------------------------------------------------------------------------------------
+def part(model: RandomModel, outputs: Iterable[str], given: Iterable[str] = ()) -> RandomModel:
+    """The model of some values, others given as inputs instead of computed."""
+    given, wanted, nodes = set(given), set(outputs), []
+    for node in reversed(model.nodes):
+        if wanted & set(node.output) - given:
+            nodes.insert(0, node)
+            wanted |= set(node.input)
+    made = {name for node in nodes for name in node.output}
+    extra = {name: model.values[name].array for name in sorted((given & wanted) - made)}
+    inputs = {name: array for name, array in model.inputs.items() if name in wanted} | extra
+    dims = {name: model.dims.get(name, array.shape) for name, array in inputs.items()}
+    return replace(model, nodes=nodes, inputs=inputs, dims=dims, outputs=[model.values[name] for name in outputs],
+                   initializers={name: array for name, array in model.initializers.items() if name in wanted})
+
+
+def reduced(finding: Finding, run: Run) -> Finding:
+    """The same disagreement in fewer nodes: the first value that is wrong by itself, its ancestors given where they need not be computed."""
+    def wrong(model: RandomModel) -> Finding | None:
+        return next(iter(findings([model], run)), None)
+
+    model = finding.model
+    names = [name for node in model.nodes if node.op_type != "Constant" for name in node.output if model.values[name].compared]
+    best = next((f for f in (wrong(part(model, [name])) for name in names) if f), None)
+    if best is None:
+        return finding
+    output = best.model.outputs[0].name
+    static = replace(best.model, dims={name: array.shape for name, array in best.model.inputs.items()})
+    best = wrong(static) or best
+    given: set[str] = set()
+    for node in reversed(best.model.nodes[:-1]):
+        # samples of a given value are exact: what follows from it may be held to be off, never the reverse
+        found = wrong(part(best.model, [output], given | set(node.output))) if node.op_type != "Constant" else None
+        if found:
+            given |= set(node.output)
+            best = found
+    return best
+
+
+def describe(model: RandomModel) -> str:
+    """The model as text, with the shapes and, where they are few, the elements of what it is given."""
+    lines = []
+    for kind, table in (("input", model.inputs), ("constant", model.initializers)):
+        for name, array in table.items():
+            elements = f" = {array.tolist()}" if array.size <= 12 else ""
+            lines.append(f"  {kind} {name} {array.dtype}{list(model.dims.get(name, array.shape))}{elements}")
+    for node in model.nodes:
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        shown = {k: numpy_helper.to_array(a).tolist() if isinstance(a, onnx.TensorProto) else a for k, a in attributes.items()}
+        values = ", ".join(f"{o} {model.values[o].dtype}{list(model.values[o].shape)}" for o in node.output if o in model.values)
+        lines.append(f"  {values or ', '.join(node.output)} = {node.op_type}({', '.join(node.input)}) {shown or ''}")
+    return "\n".join(lines)

@@ -1,0 +1,76 @@
+"""How far a result may be from the reference: an error of allowed size, spread through the model.
+
+Each operator states its own error (`Tolerance`): how many units in the last place its result may be off, and, for
+sums, how many its operands may be thought to be off (a backward error, the usual statement for sums and products).
+A model may turn small errors into large ones (a difference of near equals, a logarithm near 1), and no fixed
+figure covers that. So each value is computed three times: as the reference has it, and twice with errors of the stated size put in
+after every node, with opposite signs. What those are apart is what a right implementation may be apart.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tests.random_models.values import epsilon, is_float
+
+SAFETY = 8  # errors of single nodes do not always meet with the signs that add them up
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """The error of one operator in units of the last place: of its result, and of its operands. `absolute` is beside 1."""
+
+    result: float = 0.0
+    operands: float = 0.0
+    absolute: float = 0.0
+
+
+EXACT = Tolerance()
+ROUNDED = Tolerance(1)  # correctly rounded itself; transforms may regroup
+TRANSCENDENTAL = Tolerance(4)
+SUM = Tolerance(2, 2)
+ITERATED = Tolerance(8, 8)  # steps of a recurrence, products of many
+
+
+def disturb(array: np.ndarray, units: float, random: np.random.Generator, sign: int, absolute: float = 0.0) -> np.ndarray:
+    """The array with each float moved by up to that many units in its last place; the same with the other sign moves the other way."""
+    if not is_float(array.dtype) or not (units or absolute):
+        return array
+    directions = np.where(random.random(array.shape) < 0.5, 1.0, -1.0) * sign
+    values = array.astype(np.float64)
+    with np.errstate(all="ignore"):
+        unit = epsilon(array.dtype)
+        return (values + directions * unit * (units * np.abs(values) + absolute)).astype(array.dtype)
+
+
+def disagreement(got: np.ndarray, samples: Sequence[np.ndarray]) -> str | None:
+    """What is wrong with a result, given the reference's and the disturbed ones; None where nothing is."""
+    expected = samples[0]
+    if got.dtype != expected.dtype or got.shape != expected.shape:
+        return f"{got.dtype}{list(got.shape)}, not {expected.dtype}{list(expected.shape)}"
+    if not is_float(expected.dtype):
+        # where an integer depends on how a float was rounded, nothing is said of it
+        free = np.logical_or.reduce([np.asarray(s != expected) for s in samples[1:]]) if len(samples) > 1 else False
+        return _first(~((got == expected) | free), got, expected)
+    with np.errstate(all="ignore"):
+        wide = [s.astype(np.float64) for s in samples]
+        value, a = wide[0], got.astype(np.float64)
+        allowed = np.zeros(value.shape)
+        for other in wide[1:]:
+            allowed = np.maximum(allowed, np.abs(other - value))
+        close = (a == value) | (np.abs(a - value) <= SAFETY * allowed) | (np.isnan(a) & np.isnan(value))
+        for other in wide[1:]:  # an infinity or a NaN that a small error takes away, or brings
+            close |= np.isfinite(value) != np.isfinite(other)
+            close |= np.isnan(value) != np.isnan(other)
+            close |= np.isinf(value) & (value != other)
+    return _first(~close, got, expected, allowed)
+
+
+def _first(wrong: np.ndarray, got: np.ndarray, expected: np.ndarray, allowed: np.ndarray | None = None) -> str | None:
+    if not np.any(wrong):
+        return None
+    at = tuple(int(i) for i in np.argwhere(wrong)[0])
+    more = "" if allowed is None else f", allowed {SAFETY * float(allowed[at]):.3g}"
+    return f"{int(np.sum(wrong))} of {got.size} wrong, first at {list(at)}: {got[at]!r}, not {expected[at]!r}{more}"
