@@ -89,8 +89,8 @@ def compile_library(model: Model, path: str | os.PathLike, *, name: str | None =
                     progress: Progress | None = None) -> Path:
     """Write the library of `model` to `path` and its header beside it, without loading it: it may be for another machine than this.
 
-    The parameters and errors of `compile`, and LibraryError where the files cannot be written. For another kind of processor CC must name
-    a compiler for it.
+    The parameters and errors of `compile`, and LibraryError where the files cannot be written. For another kind of processor a
+    compiler for it is needed: one that CC names, Debian's cross compiler (`gcc-aarch64-linux-gnu`), or Clang with that machine's C library.
     """
     with _library(model, Options.of(name, target, precision, dims), cache, progress) as library:
         header = library.with_suffix(".h").read_text(encoding="utf-8")
@@ -217,7 +217,8 @@ def _key(model: Model, options: Options) -> str | None:
     if digest is None:
         return None
     name = options.name or _stem(model) or ""
-    return digest_of(own_digest(), find_compiler().identity, " ".join(extra_flags()), _version("onnx"), _version("numpy"), kind, digest,
+    compiler = find_compiler(options.target)
+    return digest_of(own_digest(), compiler.identity, " ".join(extra_flags()), _version("onnx"), _version("numpy"), kind, digest,
                      name, repr(options.target), options.precision, repr(options.dims))
 
 

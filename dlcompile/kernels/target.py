@@ -21,6 +21,11 @@ class Target:
     l1_bytes: int = 32 << 10
     l2_bytes: int = 512 << 10
 
+    @property
+    def machine(self) -> str:
+        """The kind of processor, as `platform.machine` calls it."""
+        return "aarch64" if self.name == "aarch64" else "x86_64"
+
 
 _V2 = ("cx16", "popcnt", "sse4_1", "sse4_2", "ssse3")
 _V3 = (*_V2, "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "abm", "movbe")
@@ -51,9 +56,7 @@ def cpu_features() -> frozenset[str]:
 
 def runs_here(target: Target) -> bool:
     """Whether this machine can execute the target's code."""
-    machine = platform.machine()
-    family = "aarch64" if target.name == "aarch64" else "x86_64"
-    return machine == family and cpu_features() >= set(target.requires)
+    return platform.machine() == target.machine and cpu_features() >= set(target.requires)
 
 
 def resolve_target(name: str | Target) -> Target:

@@ -23,7 +23,7 @@ def build(project: Project, path: str | os.PathLike, progress: Progress | None =
     ToolchainError, with the compiler's output, where it fails or is missing, and where there is no room for its files.
     """
     path = Path(path)
-    compiler = compiler or find_compiler()
+    compiler = compiler or find_compiler(project.target)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=f".{project.name}-", dir=path.parent) as temporary:

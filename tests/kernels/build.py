@@ -13,9 +13,13 @@ from dlcompile.kernels.target import TARGETS, Target, runs_here
 from dlcompile.operators import evaluate
 from dlcompile.runtime import load
 from dlcompile.toolchain import build
+from tests import qemu
 
 RUNNABLE: list[Target] = [t for t in TARGETS.values() if runs_here(t) and t.name != "x86-64-v2"]
 """every target whose code this machine can execute; x86-64-v2 is scheduled exactly as x86-64"""
+
+EMULATED: list[Target] = [qemu.ARM] if qemu.available() and not runs_here(qemu.ARM) else []
+"""the targets whose code qemu can execute"""
 
 
 class Case:
@@ -34,13 +38,17 @@ def check(cases: Sequence[Case], target: Target, directory: Path) -> None:
     arrays = [a for _, a in inputs]
     expected = evaluate(graph, arrays)
     library = build(generate(schedule(graph, target), target), directory / "cases.so")
-    got = load(library)(*arrays)
-    got = got if isinstance(got, tuple) else (got,)
+    results = _run(library, dict(zip(graph.input_names, arrays)), target)
+    got = [results[name] for name in graph.output_names]
     position = 0
     for case in cases:
         for index in range(len(case.outputs)):
             close(got[position], expected[position], case.tolerance, f"{case.name}, output {index}, {target.name}")
             position += 1
+
+
+def _run(library: Path, inputs: dict[str, np.ndarray], target: Target) -> dict[str, np.ndarray]:
+    return qemu.run_under_qemu(library, inputs) if target in EMULATED else load(library).run(inputs)
 
 
 def close(got: np.ndarray, expected: np.ndarray, tolerance: float, what: str) -> None:

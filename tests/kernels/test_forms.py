@@ -5,7 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
-from tests.kernels.build import RUNNABLE, Case, check
+from tests.kernels.build import EMULATED, RUNNABLE, Case, check
 
 import dlcompile.operators  # noqa: F401  (fills the table of operators)
 from dlcompile import ops
@@ -311,7 +311,7 @@ CASES = {"attention": attention_cases, "recurrent": recurrent_cases, "scatter": 
          "convolution": convolution_cases, "window": window_cases}
 
 
-@pytest.mark.parametrize("target", RUNNABLE, ids=lambda t: t.name)
+@pytest.mark.parametrize("target", RUNNABLE + EMULATED, ids=lambda t: t.name)
 @pytest.mark.parametrize("form", CASES)
 def test_form(form: str, target, tmp_path) -> None:
     check(CASES[form](), target, tmp_path)

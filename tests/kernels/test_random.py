@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from dlcompile.graph import symbol
 from dlcompile.transforms import optimize
-from tests.kernels.build import RUNNABLE, Case, check
+from tests.kernels.build import EMULATED, RUNNABLE, Case, check
 from tests.transforms.test_random_graphs import Builder
 
 GRAPHS = 6  # to a library: what takes time is starting the compiler; a failure names its seed, so nothing is shrunk
@@ -27,7 +27,7 @@ def case(seed: int) -> Case:
     return Case(f"seed {seed}", inputs, graph.outputs, tolerance=1e-4)
 
 
-@pytest.mark.parametrize("target", RUNNABLE, ids=lambda t: t.name)
+@pytest.mark.parametrize("target", RUNNABLE + EMULATED, ids=lambda t: t.name)
 @settings(max_examples=2, deadline=None, derandomize=True, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
 @given(first=st.integers(0, 2**20))
 def test_random_graphs(target, first: int) -> None:

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from dlcompile import ops
 from dlcompile.graph import apply, make_input, symbol
 from dlcompile.operators.elementwise import INTEGER, ROWS
-from tests.kernels.build import RUNNABLE, Case, check
+from tests.kernels.build import EMULATED, RUNNABLE, Case, check
 
 EXTENTS = st.sampled_from([1, 2, 3, 5, 7, 13, 17, 33])
 REDUCTIONS = ("sum", "prod", "max", "min")
 
 
-@pytest.mark.parametrize("target", RUNNABLE, ids=lambda t: t.name)
+@pytest.mark.parametrize("target", RUNNABLE + EMULATED, ids=lambda t: t.name)
 @settings(max_examples=2, deadline=None, derandomize=True, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
 @given(data=st.data(), seed=st.integers(0, 2**20), symbolic=st.booleans())
 def test_operators(target, data, seed: int, symbolic: bool) -> None:

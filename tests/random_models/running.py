@@ -9,10 +9,10 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-import dlcompile as dlc
 from dlcompile.compiler import import_model
 from dlcompile.operators import evaluate
 from dlcompile.transforms import optimize
+from tests.qemu import compile_for
 from tests.random_models.builder import OPSETS, RandomModel, grow
 from tests.random_models.tolerance import disagreement
 
@@ -47,9 +47,9 @@ def interpreted(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[s
 
 
 def compiled(target: str = "native", threads: int | None = None) -> Run:
-    """Compiled for a target, and run."""
+    """Compiled for a target, and run, by qemu where this machine cannot."""
     def run(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        return dlc.compile(model, target=target, name="random", threads=threads, cache=False).run(inputs)
+        return compile_for(model, target, name="random_model", threads=threads, cache=False).run(inputs)
     return run
 
 

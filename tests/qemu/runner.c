@@ -1,0 +1,189 @@
+/* Runs a compiled model of any shape: `runner LIBRARY NAME INPUTS OUTPUTS`. It knows of the model what dlc_model_info tells.
+ *
+ * INPUTS and OUTPUTS are sequences of arrays: name (length, bytes), dtype (length, bytes), rank, dimensions, elements; all
+ * numbers int64. The arrays of INPUTS come in any order.
+ */
+#include "dlc_model.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void fail(const char *what, const char *detail)
+{
+    fprintf(stderr, "%s: %s\n", what, detail);
+    exit(1);
+}
+
+static void *allocate(size_t count, size_t size)
+{
+    void *p = calloc(count + 1, size); /* never of no bytes: a null pointer is a failure */
+    if (!p)
+        fail("runner", "no memory");
+    return p;
+}
+
+/* -- arrays in files ------------------------------------------------------------------------------------------------------ */
+typedef struct array {
+    char *name, *dtype;
+    int64_t rank, *dims;
+    void *data;
+} array;
+
+static int64_t elements(int64_t rank, const int64_t *dims)
+{
+    int64_t count = 1;
+    for (int64_t i = 0; i < rank; ++i)
+        count *= dims[i];
+    return count;
+}
+
+static void read_exactly(FILE *file, void *to, size_t bytes)
+{
+    if (fread(to, 1, bytes, file) != bytes)
+        fail("inputs", "truncated");
+}
+
+static int64_t read_number(FILE *file)
+{
+    int64_t value;
+    read_exactly(file, &value, sizeof value);
+    return value;
+}
+
+static char *read_text(FILE *file)
+{
+    const int64_t length = read_number(file);
+    char *text = allocate((size_t)length, 1);
+    read_exactly(file, text, (size_t)length);
+    return text;
+}
+
+static array read_array(FILE *file, const dlc_model_info *info)
+{
+    array a = {.name = read_text(file), .dtype = read_text(file), .rank = read_number(file)};
+    a.dims = allocate((size_t)a.rank, sizeof *a.dims);
+    for (int64_t i = 0; i < a.rank; ++i)
+        a.dims[i] = read_number(file);
+    for (int32_t i = 0; i < info->input_count; ++i) {
+        const dlc_port *port = &info->inputs[i];
+        if (strcmp(port->name, a.name))
+            continue;
+        if (strcmp(port->dtype, a.dtype) || port->rank != a.rank)
+            fail(a.name, "wrong dtype or rank");
+        const size_t bytes = (size_t)elements(a.rank, a.dims) * (size_t)port->itemsize;
+        a.data = allocate(bytes, 1);
+        read_exactly(file, a.data, bytes);
+        return a;
+    }
+    fail(a.name, "is no input of the model");
+    return a;
+}
+
+static void write_text(FILE *file, const char *text)
+{
+    const int64_t length = (int64_t)strlen(text);
+    fwrite(&length, sizeof length, 1, file);
+    fwrite(text, 1, (size_t)length, file);
+}
+
+static void write_array(FILE *file, const dlc_port *port, const int64_t *dims, const void *data)
+{
+    const int64_t rank = port->rank;
+    write_text(file, port->name);
+    write_text(file, port->dtype);
+    fwrite(&rank, sizeof rank, 1, file);
+    fwrite(dims, sizeof *dims, (size_t)rank, file);
+    fwrite(data, (size_t)port->itemsize, (size_t)elements(rank, dims), file);
+}
+
+/* -- the model ------------------------------------------------------------------------------------------------------------ */
+static const dlc_model_info *open_model(const char *path, const char *name)
+{
+    void *library = dlopen(path, RTLD_NOW);
+    if (!library)
+        fail(path, dlerror());
+    char function[1024];
+    snprintf(function, sizeof function, "%s_info", name);
+    const dlc_model_info *(*info)(void) = (const dlc_model_info *(*)(void))dlsym(library, function);
+    if (!info)
+        fail(path, dlerror());
+    if (info()->format != DLC_MODEL_FORMAT)
+        fail(path, "of another format");
+    return info();
+}
+
+/* What the inputs' shapes say the symbols are; the shapes that no symbol explains are an error. */
+static void bind_symbols(const dlc_model_info *info, array *const *inputs, int64_t *symbols)
+{
+    for (int32_t s = 0; s < info->symbol_count; ++s)
+        symbols[s] = -1;
+    for (int32_t i = 0; i < info->input_count; ++i) {
+        for (int32_t axis = 0; axis < info->inputs[i].rank; ++axis) {
+            const dlc_dim *dim = &info->inputs[i].dims[axis];
+            const int64_t rest = inputs[i]->dims[axis] - dim->offset;
+            if (dim->symbol >= 0 && symbols[dim->symbol] < 0 && rest % dim->scale == 0)
+                symbols[dim->symbol] = rest / dim->scale;
+        }
+    }
+    int64_t dims[64];
+    for (int32_t i = 0; i < info->input_count; ++i) {
+        if (info->shape(symbols, i, dims))
+            fail(inputs[i]->name, info->error(NULL));
+        for (int64_t axis = 0; axis < inputs[i]->rank; ++axis)
+            if (dims[axis] != inputs[i]->dims[axis])
+                fail(inputs[i]->name, "wrong shape");
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5)
+        fail("usage", "runner LIBRARY NAME INPUTS OUTPUTS");
+    const dlc_model_info *info = open_model(argv[1], argv[2]);
+    const int32_t in = info->input_count, out = info->output_count;
+
+    array **inputs = allocate((size_t)in, sizeof *inputs), *read = allocate((size_t)in, sizeof *read);
+    const void **sources = allocate((size_t)in, sizeof *sources);
+    FILE *file = fopen(argv[3], "rb");
+    if (!file)
+        fail(argv[3], "cannot be opened");
+    for (int32_t i = 0; i < in; ++i)
+        read[i] = read_array(file, info);
+    fclose(file);
+    for (int32_t i = 0; i < in; ++i) {
+        for (int32_t j = 0; j < in; ++j)
+            if (!strcmp(read[j].name, info->inputs[i].name))
+                inputs[i] = &read[j];
+        if (!inputs[i])
+            fail(info->inputs[i].name, "is missing");
+        sources[i] = inputs[i]->data;
+    }
+
+    int64_t *symbols = allocate((size_t)info->symbol_count, sizeof *symbols);
+    bind_symbols(info, inputs, symbols);
+    int64_t(*dims)[64] = allocate((size_t)out, sizeof *dims);
+    void **targets = allocate((size_t)out, sizeof *targets);
+    for (int32_t i = 0; i < out; ++i) {
+        const dlc_port *port = &info->outputs[i];
+        if (info->shape(symbols, in + i, dims[i]))
+            fail(port->name, info->error(NULL));
+        targets[i] = allocate((size_t)elements(port->rank, dims[i]), (size_t)port->itemsize);
+    }
+    void *context = info->create(NULL);
+    if (!context)
+        fail(argv[2], info->error(NULL));
+    if (info->run(context, symbols, sources, targets))
+        fail(argv[2], info->error(context));
+
+    file = fopen(argv[4], "wb");
+    if (!file)
+        fail(argv[4], "cannot be opened");
+    for (int32_t i = 0; i < out; ++i)
+        write_array(file, &info->outputs[i], dims[i], targets[i]);
+    if (fclose(file))
+        fail(argv[4], "cannot be written");
+    info->destroy(context);
+    return 0;
+}
