@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dlcompile.graph import Node, Tensor
-from dlcompile.kernels import attention, recurrence, scatter
+from dlcompile.kernels import attention, ordering, recurrence, scatter
 from dlcompile.kernels.access import Storage
 from dlcompile.kernels.group import Context, Group, Lowered
 
@@ -12,6 +12,8 @@ FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
     "attention": attention.lower_attention,
     "scatter_nd": scatter.lower_scatter,
     "scatter_elements": scatter.lower_scatter,
+    "sort": ordering.lower_ordering,
+    "top_k": ordering.lower_ordering,
     "lstm_sequence": recurrence.lower_sequence,
     "gru_sequence": recurrence.lower_sequence,
     "rnn_sequence": recurrence.lower_sequence,
@@ -22,6 +24,8 @@ OPERANDS: dict[str, Callable[[Node, Callable[[Tensor], Storage | None]], set[Ten
     "attention": attention.operands_to_copy,
     "scatter_nd": lambda node, stored: set(),
     "scatter_elements": lambda node, stored: set(),
+    "sort": ordering.operands_to_copy,
+    "top_k": ordering.operands_to_copy,
 }
 """operator → the operands that have to be copied before its kernel can read them; without a row, all that are views"""
 

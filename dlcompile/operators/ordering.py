@@ -1,10 +1,11 @@
-"""Sorting and the k largest. NaN counts as larger than everything, as in NumPy; equal elements keep their order in both directions."""
+"""Sorting and the k largest. NaN counts as larger than everything, as in NumPy; equal elements keep their order in both directions, and
+-0 equals 0. An axis has less than 2**32 elements."""
 from __future__ import annotations
 
 import numpy as np
 
 from dlcompile.errors import ShapeError
-from dlcompile.graph import Operator, TensorType, at_least, definitely_different, register
+from dlcompile.graph import Operator, TensorType, at_least, definitely_different, dim_min, register, unify
 
 
 def _order(x: np.ndarray, axis: int, descending: bool) -> np.ndarray:
@@ -26,6 +27,8 @@ def _infer_top_k(types, attributes):
     (x,), axis, k = types, attributes["axis"], attributes["k"]
     if isinstance(k, int) and k < 0 or definitely_different(k, x.shape[axis]) and at_least(k, x.shape[axis]):
         raise ShapeError(f"the {k} largest along axis {axis} of {x}")
+    if not at_least(x.shape[axis], k):
+        unify(dim_min(k, x.shape[axis]), k, "k and what there is of it")
     shape = tuple(k if i == axis else d for i, d in enumerate(x.shape))
     return TensorType(x.dtype, shape), TensorType(np.dtype(np.int64), shape)
 
