@@ -24,14 +24,27 @@ typedef struct dlc_constraint {
     const char *origin; /* the model's node that needs it */
 } dlc_constraint;
 
+/* Rows of a table: `count` of them from `first` on. */
+typedef struct dlc_rows {
+    int32_t first, count;
+} dlc_rows;
+
+/* What becomes known together: stage 0 with the dimensions of the inputs, each later one with dimensions that a run computes. */
+typedef struct dlc_stage {
+    dlc_rows symbols, buffers, constraints, scratch;
+    int (*evaluate)(const int64_t *symbols, int64_t *values); /* not 0: a value does not fit 64 bits */
+    const char *origin;                                       /* the model's nodes that its dimensions come from */
+} dlc_stage;
+
 /* What the code of a model says about it. Sizes refer to the values that `evaluate` computes of the symbols. */
 typedef struct dlc_program {
     const dlc_model_info *info;
     int32_t expression_count, cost_count;
     int32_t buffer_count; /* 0 where the arena was planned at compile time */
     int32_t constraint_count, scratch_count;
+    int32_t stage_count, unknown_count, box_count; /* stages; symbols that later ones define; boxes, see dlc_stage.h */
     int64_t arena_bytes; /* of an arena planned at compile time */
-    int (*evaluate)(const int64_t *symbols, int64_t *values);        /* not 0: a value does not fit 64 bits */
+    const dlc_stage *stages;
     void (*evaluate_costs)(const int64_t *symbols, int64_t *values); /* one that does not fit is -1 */
     const dlc_buffer *buffers;
     const dlc_constraint *constraints;
@@ -89,6 +102,32 @@ static void *dlc_layout_allocate(const dlc_program *program, size_t extra, dlc_l
     return memory;
 }
 
+static inline int32_t dlc_check_constraints(const dlc_program *program, dlc_rows rows, const int64_t *symbols, const int64_t *values, char *error)
+{
+    const dlc_model_info *info = program->info;
+    char text[256];
+    for (int32_t i = rows.first; i < rows.first + rows.count; ++i) {
+        const dlc_constraint *c = &program->constraints[i];
+        const int64_t left = dlc_size_value(c->left, values), right = dlc_size_value(c->right, values);
+        if (left != right)
+            return dlc_fail(error, DLC_ERROR_SHAPE, "%s: node %s needs %s and %s to be equal; they are %" PRId64 " and %" PRId64 "%s%s%s",
+                            info->name, c->origin, c->left_text, c->right_text, left, right, info->symbol_count ? " (" : "",
+                            dlc_symbols_text(info, symbols, text, sizeof text), info->symbol_count ? ")" : "");
+    }
+    return DLC_OK;
+}
+
+/* Bytes of scratch that each thread needs for some rows of the table; -1 where that is too much. */
+static inline int64_t dlc_scratch_bytes(const dlc_program *program, dlc_rows rows, const int64_t *values)
+{
+    int64_t most = 0;
+    for (int32_t i = rows.first; i < rows.first + rows.count; ++i) {
+        const int64_t bytes = dlc_size_value(program->scratch[i], values);
+        most = bytes > most ? bytes : most;
+    }
+    return most > INT64_MAX / (2 * DLC_MAX_THREADS) ? -1 : (most + DLC_ARENA_ALIGNMENT - 1) & -(int64_t)DLC_ARENA_ALIGNMENT;
+}
+
 static int32_t dlc_check_symbols(const dlc_program *program, const int64_t *symbols, char *error)
 {
     const dlc_model_info *info = program->info;
@@ -107,27 +146,40 @@ static int32_t dlc_evaluate(const dlc_program *program, const int64_t *symbols, 
     int32_t status = dlc_check_symbols(program, symbols, error);
     if (status)
         return status;
-    if (program->evaluate(symbols, values))
+    if (program->stages[0].evaluate(symbols, values))
         return dlc_fail(error, DLC_ERROR_SHAPE, "%s: with %s an array has more bytes than 64 bits can count", info->name,
                         dlc_symbols_text(info, symbols, text, sizeof text));
-    for (int32_t i = 0; i < program->constraint_count; ++i) {
-        const dlc_constraint *c = &program->constraints[i];
-        const int64_t left = dlc_size_value(c->left, values), right = dlc_size_value(c->right, values);
-        if (left != right)
-            return dlc_fail(error, DLC_ERROR_SHAPE, "%s: node %s needs %s and %s to be equal; they are %" PRId64 " and %" PRId64 " (%s)",
-                            info->name, c->origin, c->left_text, c->right_text, left, right,
-                            dlc_symbols_text(info, symbols, text, sizeof text));
-    }
+    status = dlc_check_constraints(program, program->stages[0].constraints, symbols, values, error);
+    if (status)
+        return status;
     const dlc_size *dimension = program->dimensions;
     for (int32_t i = 0; i < info->input_count + info->output_count; ++i) {
         const dlc_port *port = i < info->input_count ? &info->inputs[i] : &info->outputs[i - info->input_count];
         for (int32_t axis = 0; axis < port->rank; ++axis, ++dimension) {
             const int64_t value = dlc_size_value(*dimension, values);
-            if (value < 0)
+            if (value < 0 && port->dims[axis].symbol != -3)
                 return dlc_fail(error, DLC_ERROR_SHAPE, "%s: axis %d of %s has %s = %" PRId64 " elements (%s)", info->name, (int)axis,
                                 port->name, port->dims[axis].text, value, dlc_symbols_text(info, symbols, text, sizeof text));
         }
     }
+    return DLC_OK;
+}
+
+/* Where the buffers of a stage lie in its memory, whose size is stored in `bytes`. */
+static inline int32_t dlc_place_buffers(const dlc_program *program, dlc_rows rows, const int64_t *symbols, dlc_layout *layout, int64_t *bytes,
+                                 char *error)
+{
+    const dlc_model_info *info = program->info;
+    char text[256];
+    for (int32_t i = rows.first; i < rows.first + rows.count; ++i) {
+        layout->sizes[i] = dlc_size_value(program->buffers[i].bytes, layout->values);
+        if (layout->sizes[i] < 0)
+            return dlc_fail(error, DLC_ERROR_SHAPE, "%s: with %s an intermediate array has a negative size", info->name,
+                            dlc_symbols_text(info, symbols, text, sizeof text));
+    }
+    if (rows.count)
+        *bytes = dlc_plan_arena(rows.count, program->buffers + rows.first, layout->sizes + rows.first, layout->offsets + rows.first,
+                                layout->order + rows.first, layout->placed + rows.first);
     return DLC_OK;
 }
 
@@ -136,27 +188,15 @@ static int32_t dlc_lay_out(const dlc_program *program, const int64_t *symbols, d
     const dlc_model_info *info = program->info;
     char text[256];
     int32_t status = dlc_evaluate(program, symbols, layout->values, error);
+    layout->bytes = program->arena_bytes;
+    if (!status)
+        status = dlc_place_buffers(program, program->stages[0].buffers, symbols, layout, &layout->bytes, error);
     if (status)
         return status;
-    layout->bytes = program->arena_bytes;
-    layout->scratch = 0;
-    for (int32_t i = 0; i < program->buffer_count; ++i) {
-        layout->sizes[i] = dlc_size_value(program->buffers[i].bytes, layout->values);
-        if (layout->sizes[i] < 0)
-            return dlc_fail(error, DLC_ERROR_SHAPE, "%s: with %s an intermediate array has a negative size", info->name,
-                            dlc_symbols_text(info, symbols, text, sizeof text));
-    }
-    if (program->buffer_count)
-        layout->bytes = dlc_plan_arena(program->buffer_count, program->buffers, layout->sizes, layout->offsets, layout->order,
-                                       layout->placed);
-    for (int32_t i = 0; i < program->scratch_count; ++i) {
-        const int64_t bytes = dlc_size_value(program->scratch[i], layout->values);
-        layout->scratch = bytes > layout->scratch ? bytes : layout->scratch;
-    }
-    if (layout->bytes < 0 || layout->scratch > INT64_MAX / (2 * DLC_MAX_THREADS))
+    layout->scratch = dlc_scratch_bytes(program, program->stages[0].scratch, layout->values);
+    if (layout->bytes < 0 || layout->scratch < 0)
         return dlc_fail(error, DLC_ERROR_SHAPE, "%s: with %s the arena has more bytes than 64 bits can count", info->name,
                         dlc_symbols_text(info, symbols, text, sizeof text));
-    layout->scratch = (layout->scratch + DLC_ARENA_ALIGNMENT - 1) & -(int64_t)DLC_ARENA_ALIGNMENT;
     return DLC_OK;
 }
 

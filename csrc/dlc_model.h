@@ -4,7 +4,7 @@
 
 #include <stdint.h>
 
-#define DLC_MODEL_FORMAT 1 /* changes when anything below does */
+#define DLC_MODEL_FORMAT 2 /* changes when anything below does */
 
 #ifdef __cplusplus
 extern "C" {
@@ -15,7 +15,7 @@ enum dlc_status {
     DLC_OK = 0,
     DLC_ERROR_ARGUMENT = 1, /* a null pointer, a negative dimension, a thread count that cannot be */
     DLC_ERROR_SHAPE = 2,    /* dimensions that contradict the model, or sizes beyond 64 bits */
-    DLC_ERROR_MEMORY = 3,   /* the arena could not be allocated */
+    DLC_ERROR_MEMORY = 3,   /* the arena, or memory for what has its size from data, could not be allocated */
     DLC_ERROR_THREAD = 4    /* a thread could not be started */
 };
 
@@ -26,12 +26,20 @@ typedef struct dlc_options {
 /* A dimension of an input or output. Most are constant (scale 0) or linear in one symbol; others only dlc_model_info.shape() knows. */
 typedef struct dlc_dim {
     const char *text; /* the expression: "3", "batch", "2*seq + 1" */
-    int32_t symbol;   /* the dimension is scale*symbols[symbol] + offset; -1: it is offset; -2: ask shape() */
+    int32_t symbol;   /* the dimension is scale*symbols[symbol] + offset; -1: it is offset; -2: ask shape(); -3: only a run knows it */
     int64_t scale;
     int64_t offset;
 } dlc_dim;
 
-/* An input or output: a C-contiguous array. */
+/* An output whose size depends on data. A run fills this in: the array is the context's, and is there until its next run. */
+typedef struct dlc_array {
+    const void *data;
+    int32_t rank;
+    const int64_t *dims;
+} dlc_array;
+
+/* An input or output: a C-contiguous array. Where a dimension of an output is one that only a run knows, the parameter of NAME_run is a
+ * dlc_array. */
 typedef struct dlc_port {
     const char *name;      /* the model's own name for it, UTF-8 */
     const char *parameter; /* the name of the parameter of NAME_run */
@@ -76,7 +84,8 @@ typedef struct dlc_model_info {
     const dlc_call *calls;
     const dlc_metadata *metadata;
     int64_t weights_bytes;
-    /* The dimensions of a port (inputs first, then outputs) into `dims`. 0, or the status NAME_run would return. */
+    /* The dimensions of a port (inputs first, then outputs) into `dims`, -1 for one that only a run knows. 0, or the status NAME_run would
+     * return. */
     int32_t (*shape)(const int64_t *symbols, int32_t port, int64_t *dims);
     /* Bytes of memory a context needs (`threads` 0: the default); -1 where there is no answer. */
     int64_t (*arena_bytes)(const int64_t *symbols, int32_t threads);

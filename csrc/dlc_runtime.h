@@ -7,56 +7,9 @@
 #error "compile with -D_GNU_SOURCE (or -std=gnu11 and _GNU_SOURCE before the first include)"
 #endif
 
-#include <sys/mman.h>
-#include <time.h>
-
-#include "dlc_layout.h"
-
-#if DLC_THREADED
-#include "dlc_fork.h"
-#endif
-
-typedef struct dlc_context {
-    const dlc_program *program;
-    int32_t threads;
-    int32_t planned; /* `layout` and `arena` fit `symbols` */
-    int64_t *symbols;
-    dlc_layout layout;
-    void *arena;
-    int64_t arena_bytes, scratch_offset;
-    const void *const *inputs; /* of the run in progress */
-    void *const *outputs;
-    double *seconds; /* of each call; null unless the run is profiled */
-    double since;
-    int32_t marked;
-#if DLC_THREADED
-    dlc_barrier_state barrier;
-    dlc_helper helper;
-#endif
-    char error[DLC_ERROR_BYTES];
-} dlc_context;
-
-static _Thread_local char dlc_create_error[DLC_ERROR_BYTES];
-/* What stands for a null pointer to an empty array. */
-static const char dlc_nothing[DLC_ARENA_ALIGNMENT] __attribute__((aligned(DLC_ARENA_ALIGNMENT)));
+#include "dlc_stage.h"
 
 /* -- the arena ---------------------------------------------------------------------------------------------------------- */
-#define DLC_HUGE_PAGE ((int64_t)2 << 20)
-
-static void *dlc_allocate(int64_t bytes)
-{
-    const int64_t alignment = bytes >= 2 * DLC_HUGE_PAGE ? DLC_HUGE_PAGE : 4096; /* fewer page faults and address misses */
-    if (bytes < 0 || bytes > INT64_MAX - DLC_HUGE_PAGE)
-        return NULL;
-    const size_t size = (size_t)((bytes + alignment - 1) & -alignment);
-    void *memory = aligned_alloc((size_t)alignment, size ? size : (size_t)alignment);
-#ifdef MADV_HUGEPAGE
-    if (memory && alignment == DLC_HUGE_PAGE)
-        madvise(memory, size, MADV_HUGEPAGE);
-#endif
-    return memory;
-}
-
 static int32_t dlc_plan(dlc_context *context, const int64_t *symbols)
 {
     const dlc_program *program = context->program;
@@ -160,17 +113,49 @@ static int32_t dlc_compute(dlc_context *context)
     if (context->threads > 1) {
         if (!dlc_pool_is_stale()) {
             dlc_parallel(context);
-            return DLC_OK;
+            return context->status;
         }
         const int failure = dlc_helper_run(&context->helper, dlc_parallel, context);
         return failure ? dlc_fail(context->error, DLC_ERROR_THREAD, "%s: no thread to run on after a fork: %s",
                                   context->program->info->name, strerror(failure))
-                       : DLC_OK;
+                       : context->status;
     }
 #endif
     dlc_team team = dlc_member(context, 0, 1);
     context->program->calls(context, &team);
-    return DLC_OK;
+    return context->status;
+}
+
+/* Whether port `i` is an output whose size only a run knows. */
+static int dlc_is_result(const dlc_model_info *info, int32_t i)
+{
+    const dlc_port *port = i < info->input_count ? &info->inputs[i] : &info->outputs[i - info->input_count];
+    for (int32_t axis = 0; axis < port->rank; ++axis)
+        if (port->dims[axis].symbol == -3)
+            return 1;
+    return 0;
+}
+
+/* Tells the caller where the outputs are whose size was not known before, and what it is. */
+static void dlc_hand_out(dlc_context *context)
+{
+    const dlc_program *program = context->program;
+    const dlc_model_info *info = program->info;
+    const dlc_size *dimension = program->dimensions;
+    int64_t *dims = context->result_dims;
+    for (int32_t i = 0; i < info->input_count; ++i)
+        dimension += info->inputs[i].rank;
+    for (int32_t i = 0; i < info->output_count; ++i) {
+        const int32_t rank = info->outputs[i].rank;
+        if (dlc_is_result(info, info->input_count + i)) {
+            for (int32_t axis = 0; axis < rank; ++axis)
+                dims[axis] = dlc_size_value(dimension[axis], context->layout.values);
+            const void *memory = context->results[i].memory;
+            *(dlc_array *)context->outputs[i] = (dlc_array){memory ? memory : dlc_nothing, rank, dims};
+        }
+        dimension += rank;
+        dims += rank;
+    }
 }
 
 static int32_t dlc_check_pointers(dlc_context *context, const void *const *inputs, void *const *outputs)
@@ -180,7 +165,8 @@ static int32_t dlc_check_pointers(dlc_context *context, const void *const *input
     for (int32_t i = 0; i < info->input_count + info->output_count; ++i) {
         const int output = i >= info->input_count;
         const void *pointer = output ? outputs[i - info->input_count] : inputs[i];
-        if (!pointer && dlc_size_value(program->port_bytes[i], context->layout.values) > 0)
+        const int needed = dlc_is_result(info, i) || dlc_size_value(program->port_bytes[i], context->layout.values) > 0;
+        if (!pointer && needed)
             return dlc_fail(context->error, DLC_ERROR_ARGUMENT, "%s: the pointer for %s %s is null", info->name,
                             output ? "output" : "input", output ? info->outputs[i - info->input_count].name : info->inputs[i].name);
     }
@@ -202,7 +188,10 @@ static int32_t dlc_run(dlc_context *context, const int64_t *symbols, const void 
     context->inputs = inputs;
     context->outputs = outputs;
     context->marked = -1;
+    context->status = DLC_OK;
     status = dlc_compute(context);
+    if (!status && context->result_dims)
+        dlc_hand_out(context);
     if (context->seconds) {
         const dlc_team first = dlc_member(context, 0, 1);
         dlc_mark(context, &first, -1);
@@ -243,6 +232,10 @@ static void dlc_destroy(dlc_context *context)
 #if DLC_THREADED
     dlc_helper_stop(&context->helper);
 #endif
+    for (int32_t i = 0; i < context->program->stage_count; ++i)
+        free(context->stages[i].memory);
+    for (int32_t i = 0; i < context->program->box_count + context->program->info->output_count; ++i)
+        free(context->boxes[i].memory);
     free(context->arena);
     free(context);
 }
@@ -257,9 +250,15 @@ static dlc_context *dlc_create(const dlc_program *program, const dlc_options *op
                  program->info->name, (int)asked, DLC_MAX_THREADS);
         return NULL;
     }
-    const size_t symbols = (size_t)program->info->symbol_count * sizeof(int64_t);
+    const dlc_model_info *info = program->info;
+    size_t ranks = 0;
+    for (int32_t i = 0; i < info->output_count; ++i)
+        ranks += (size_t)info->outputs[i].rank;
     const size_t head = (sizeof(dlc_context) + 7) & ~(size_t)7;
-    dlc_context *context = dlc_layout_allocate(program, head + symbols, &layout);
+    const size_t symbols = (size_t)(info->symbol_count + program->unknown_count) * sizeof(int64_t);
+    const size_t regions = (size_t)program->stage_count * sizeof(dlc_region);
+    const size_t boxes = (size_t)(program->box_count + info->output_count) * sizeof(dlc_box);
+    dlc_context *context = dlc_layout_allocate(program, head + symbols + regions + boxes + ranks * sizeof(int64_t), &layout);
     if (!context) {
         dlc_fail(dlc_create_error, DLC_ERROR_MEMORY, "%s: no memory for a context", program->info->name);
         return NULL;
@@ -267,6 +266,10 @@ static dlc_context *dlc_create(const dlc_program *program, const dlc_options *op
     context->program = program;
     context->layout = layout;
     context->symbols = (int64_t *)(void *)((char *)context + head);
+    context->stages = (dlc_region *)(void *)((char *)context->symbols + symbols);
+    context->boxes = (dlc_box *)(void *)((char *)context->stages + regions);
+    context->results = context->boxes + program->box_count;
+    context->result_dims = program->unknown_count ? (int64_t *)(void *)(context->results + info->output_count) : NULL;
     context->threads = asked ? asked : dlc_default_threads(program);
 #if DLC_THREADED
     dlc_threads_begin();
@@ -343,8 +346,9 @@ static int32_t dlc_shape(const dlc_program *program, const int64_t *symbols, int
         for (int32_t i = 0; i < port; ++i)
             dimension += i < info->input_count ? info->inputs[i].rank : info->outputs[i - info->input_count].rank;
         const int32_t rank = port < info->input_count ? info->inputs[port].rank : info->outputs[port - info->input_count].rank;
+        const dlc_dim *dim = port < info->input_count ? info->inputs[port].dims : info->outputs[port - info->input_count].dims;
         for (int32_t axis = 0; axis < rank; ++axis)
-            dims[axis] = dlc_size_value(dimension[axis], layout.values);
+            dims[axis] = dim[axis].symbol == -3 ? -1 : dlc_size_value(dimension[axis], layout.values);
     }
     free(memory);
     return status;

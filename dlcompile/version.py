@@ -2,5 +2,5 @@
 
 VERSION = "0.1.0"
 
-FORMAT = 1
+FORMAT = 2
 """DLC_MODEL_FORMAT of csrc/dlc_model.h: which libraries this version can load"""

@@ -74,9 +74,11 @@ def c_int(value: int) -> str:
 
 def linear(dim: DimLike, symbols: tuple[str, ...]) -> tuple[int, int, int]:
     """(symbol, scale, offset) as `dlc_dim` states them: dim = scale*symbols[symbol] + offset; symbol -1 for a constant, -2 for anything
-    that is not linear in one symbol."""
+    that is not linear in one symbol, -3 for what only a run knows."""
     if not isinstance(dim, Dim):
         return -1, 0, dim
+    if any(s.name not in symbols for s in dim.symbols):
+        return -3, 0, 0
     others = [(monomial, c) for monomial, c in dim.terms.items() if monomial]
     if len(others) == 1 and len(others[0][0]) == 1 and isinstance(others[0][0][0], Symbol):
         (((atom,), scale),) = others

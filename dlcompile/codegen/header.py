@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from dlcompile.codegen.csrc import csrc_text
-from dlcompile.codegen.interface import Interface, public_type
+from dlcompile.codegen.interface import Interface, public_type, result_type
 from dlcompile.codegen.names import c_comment
 from dlcompile.graph import dtype_name
 from dlcompile.kernels.program import Port, Program
@@ -17,7 +17,7 @@ def header_text(program: Program, names: Interface, target: Target) -> str:
     needs = f" It needs a CPU with {' '.join(target.requires)}." if target.requires else ""
     symbols = "".join(f", int64_t {s}" for s in names.symbols)
     parameters = "".join([symbols, *(f", const {public_type(p)} *{n}" for n, p in zip(names.inputs, program.inputs)),
-                          *(f", {public_type(p)} *{n}" for n, p in zip(names.outputs, program.outputs))])
+                          *(f", {result_type(program, p)} *{n}" for n, p in zip(names.outputs, program.outputs))])
     sizes = ("for these dimensions and " if names.symbols else "") + "with that many threads (0: the default)"
     arena_parameters = (symbols + ", int32_t threads").removeprefix(", ")
     dims = "int64_t symbols: the sizes of the model's symbolic dimensions.\n * " if names.symbols else ""

@@ -10,13 +10,8 @@ from dlcompile.kernels.program import Kernel, Program
 
 def printed(program: Program) -> Program:
     """The program with the Kernel IR of every kernel printed as C; kernels that are text already stay as they are."""
-    made: dict[Kernel, Kernel] = {}
-    calls = []
-    for call in program.calls:
-        if call.kernel not in made:
-            made[call.kernel] = _printed(call.kernel)
-        calls.append(replace(call, kernel=made[call.kernel]))
-    return replace(program, calls=tuple(calls))
+    made = {kernel: _printed(kernel) for kernel in {call.kernel: None for call in program.calls}}
+    return program.map_calls(lambda call: replace(call, kernel=made[call.kernel]))
 
 
 def _printed(kernel: Kernel) -> Kernel:

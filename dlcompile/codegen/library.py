@@ -4,12 +4,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from dlcompile.codegen.dims import Expressions, c_int, linear
-from dlcompile.codegen.interface import Interface, public_type
-from dlcompile.codegen.names import c_comment, c_string
-from dlcompile.codegen.units import call_title
+from dlcompile.codegen.interface import Interface, public_type, result_type
+from dlcompile.codegen.names import c_string
+from dlcompile.codegen.steps import Steps
 from dlcompile.graph import DimLike, dtype_name
 from dlcompile.kernels.memory import plan_arena
-from dlcompile.kernels.program import Argument, BufferArgument, Call, ConstantArgument, DimArgument, InputArgument, OutputArgument, Program
+from dlcompile.kernels.program import Constraint, Program
 from dlcompile.kernels.target import Target
 from dlcompile.version import FORMAT, VERSION
 
@@ -23,15 +23,21 @@ class _Library:
     def __init__(self, program: Program, names: Interface, target: Target):
         self.program, self.names, self.target = program, names, target
         self.name = names.name
-        symbols = dict(zip(program.symbols, names.symbols))
-        self.expressions, self.costs = Expressions(symbols), Expressions(symbols)
+        self.symbols = dict(zip((*program.symbols, *program.unknowns), (*names.symbols, *names.unknowns)))
+        self.expressions, self.costs = Expressions(self.symbols), Expressions(self.symbols)
         self.ports = (*program.inputs, *program.outputs)
         self.tables: set[str] = set()
-        self.static = not program.symbols
-        self.offsets, self.arena_bytes = (), 0
-        if self.static:
-            lifetimes = [(b.first, b.last) for b in program.buffers]
-            self.offsets, self.arena_bytes = plan_arena([b.nbytes for b in program.buffers], lifetimes)
+        # by stage: those of a stage stand together in the table of buffers
+        self.buffer_stages = [program.stage_of(b.nbytes) for b in program.buffers]
+        self.planned = {i for i, stage in enumerate(self.buffer_stages) if stage == 0 and not program.symbols}
+        laid_out = sorted((i for i in range(len(program.buffers)) if i not in self.planned), key=lambda i: self.buffer_stages[i])
+        self.rows = {buffer: row for row, buffer in enumerate(laid_out)}
+        self.offsets, self.arena_bytes = {}, 0
+        if self.planned:
+            planned = sorted(self.planned)
+            offsets, self.arena_bytes = plan_arena([program.buffers[i].nbytes for i in planned],
+                                                   [(program.buffers[i].first, program.buffers[i].last) for i in planned])
+            self.offsets = dict(zip(planned, offsets))
 
     def text(self, header: str) -> str:
         """The whole file. Functions and tables first: they decide which expressions there are."""
@@ -66,20 +72,28 @@ struct {name} {{
 {self._functions()}"""
 
     # -- expressions --------------------------------------------------------------------------------------------------------
-    def _symbols(self) -> list[str]:
-        return [f"    const int64_t {c} = symbols[{i}];" for i, c in enumerate(self.names.symbols)]
+    def _symbols(self, names: Sequence[str]) -> list[str]:
+        """The symbols as variables, numbered as in `context->symbols`."""
+        return [f"    const int64_t {c} = symbols[{i}];" for i, c in enumerate(self.symbols.values()) if c in names]
 
     def _evaluate(self) -> Iterator[str]:
-        yield "static int this_evaluate(const int64_t *symbols, int64_t *d)\n{"
-        yield from self._symbols() if self.expressions else ["    (void)symbols, (void)d;"]
-        yield "    int overflow = 0;"
-        yield from (f"    {line}" for line in self.expressions.statements("d"))
-        yield from (f"    (void){c};" for c in self.names.symbols if self.expressions)
-        yield "    return overflow;\n}\n"
+        """A function for each stage, of the expressions whose values are known there."""
+        by_stage: dict[int, list[str]] = {stage: [] for stage in range(len(self.program.defines) + 1)}
+        mentioned: dict[int, set[str]] = {stage: set() for stage in by_stage}
+        for dim, line in zip(self.expressions.rows, self.expressions.statements("d")):
+            stage = self.program.stage_of(dim)
+            by_stage[stage].append(line)
+            mentioned[stage] |= {self.symbols[s.name] for s in dim.symbols}
+        for stage, lines in by_stage.items():
+            yield f"static int {_evaluator(stage)}(const int64_t *symbols, int64_t *d)\n{{"
+            yield from self._symbols(mentioned[stage]) if lines else ["    (void)symbols, (void)d;"]
+            yield "    int overflow = 0;"
+            yield from (f"    {line}" for line in lines)
+            yield "    return overflow;\n}\n"
 
     def _evaluate_costs(self) -> Iterator[str]:
         yield "static void this_evaluate_costs(const int64_t *symbols, int64_t *d)\n{"
-        yield from self._symbols() if self.costs else ["    (void)symbols, (void)d;"]
+        yield from self._symbols(self.names.symbols) if self.costs else ["    (void)symbols, (void)d;"]
         if self.costs:
             yield "    int overflow = 0;"
         for line in self.costs.statements("d"):
@@ -104,79 +118,54 @@ struct {name} {{
 
     def _tables(self) -> Iterator[str]:
         program, size = self.program, self.expressions.size
-        buffers = () if self.static else program.buffers
+        buffers = [program.buffers[i] for i in self.rows]
+        constraints = sorted(program.constraints, key=self._constraint_stage)
         yield from self._table("dlc_buffer", "buffers", [f"{{{size(b.nbytes)}, {b.first}, {b.last}}}" for b in buffers])
         yield from self._table("dlc_constraint", "constraints", [
             f"{{{size(c.left)}, {size(c.right)}, {c_string(str(c.left))}, {c_string(str(c.right))}, {c_string(c.origin)}}}"
-            for c in program.constraints])
-        yield from self._table("dlc_size", "scratch", [size(s) for s in self._scratch()])
+            for c in constraints])
+        scratch = sorted(self._scratch(), key=program.stage_of)
+        yield from self._table("dlc_size", "scratch", [size(s) for s in scratch])
+        yield from self._table("dlc_stage", "stages", list(self._stages(scratch)))
         yield from self._table("dlc_size", "dimensions", [size(d) for p in self.ports for d in p.type.shape])
         yield from self._table("dlc_size", "port_bytes", [size(p.type.nbytes) for p in self.ports])
-        yield from self._table("dlc_size", "flops", [self.costs.size(c.flops) for c in program.calls])
-        yield from self._table("dlc_size", "bytes", [self.costs.size(c.bytes) for c in program.calls])
+        yield from self._table("dlc_size", "flops", [self._cost(c.flops) for c in program.calls])
+        yield from self._table("dlc_size", "bytes", [self._cost(c.bytes) for c in program.calls])
+
+    def _stages(self, scratch: Sequence[DimLike]) -> Iterator[str]:
+        """What becomes known at each stage, in numbers of rows of the other tables: (first, how many)."""
+        program = self.program
+        symbol = len(program.symbols)
+        groups = [[self.buffer_stages[i] for i in self.rows], sorted(map(self._constraint_stage, program.constraints)),
+                  [program.stage_of(s) for s in scratch]]
+        for stage, step in enumerate([None, *program.defines]):
+            count = len(step.symbols) if step else 0
+            spans = [(rows.index(stage), rows.count(stage)) if stage in rows else (0, 0) for rows in groups]
+            cells = [f"{{{first}, {rows}}}" for first, rows in ((symbol, count), *spans)]
+            yield f"{{{', '.join(cells)}, {_evaluator(stage)}, {c_string(', '.join(step.origin) or '?' if step else '')}}}"
+            symbol += count
+
+    def _constraint_stage(self, constraint: Constraint) -> int:
+        return max(self.program.stage_of(constraint.left), self.program.stage_of(constraint.right))
+
+    def _cost(self, amount: DimLike) -> str:
+        """An amount of work; -1 for one that only a run knows."""
+        return self.costs.size(amount if self.program.stage_of(amount) == 0 else -1)
 
     def _scratch(self) -> list[DimLike]:
         return [s for s in dict.fromkeys(c.scratch for c in self.program.calls) if s != 0]
 
     # -- the calls ----------------------------------------------------------------------------------------------------------
     def _calls(self) -> Iterator[str]:
-        program, names = self.program, self.names
-        used = {(type(a), a.index) for c in program.calls for a in c.arguments if not isinstance(a, DimArgument)}
-        kinds = {kind for kind, _ in used}
-        dims = [a.value for c in program.calls for a in c.arguments if isinstance(a, DimArgument)]
-        texts = " ".join(self.expressions.value(d) for d in dims)
+        calls = Steps(self)
+        lines = list(calls.lines())
         yield "/* Every thread of the team comes through here and shares in the calls it meets; some are made by the first thread alone. */"
         yield "static void this_calls(dlc_context *context, dlc_team *team)\n{"
-        if BufferArgument in kinds:
-            yield "    void *const arena = context->arena;"
-            if not self.static:
-                yield "    const int64_t *const at = context->layout.offsets; /* of each buffer in the arena */"
-        if ConstantArgument in kinds:
-            yield f"    const void *const weights = {self.name}_weights_address;"
-        if "d[" in texts:
-            yield "    const int64_t *const d = context->layout.values;"
-        for index, symbol in enumerate(names.symbols):
-            if symbol in texts.split():
-                yield f"    const int64_t {symbol} = context->symbols[{index}];"
-        for index, parameter in enumerate(names.inputs):
-            if (InputArgument, index) in used:
-                yield f"    const void *const {parameter} = dlc_input(context, {index});"
-        for index, parameter in enumerate(names.outputs):
-            if (OutputArgument, index) in used:
-                yield f"    void *const {parameter} = dlc_output(context, {index});"
-        if any(not c.parallel for c in program.calls):
-            yield "    dlc_team alone = dlc_alone(team);"
-        for index, call in enumerate(program.calls):
-            yield from self._call(index, call)
-        if not program.calls:
+        yield from calls.declarations(" ".join(line for line in lines if not line.lstrip().startswith("/*")))
+        yield from lines
+        if not lines:
             yield "    (void)context, (void)team;"
         yield "}\n"
-
-    def _call(self, index: int, call: Call) -> Iterator[str]:
-        yield f"\n    /* {c_comment(call_title(call))} */"
-        if call.barrier and index and self.program.threads != 1:
-            yield "    dlc_barrier(team);"
-        yield f"    dlc_mark(context, team, {index});"
-        arguments = ", ".join(["team" if call.parallel else "&alone", *(self._argument(a) for a in call.arguments)])
-        invocation = f"{self.names.function(call.kernel.name)}({arguments});"
-        if call.parallel or self.program.threads == 1:
-            yield f"    {invocation}"
-        else:
-            yield f"    if (team->index == 0)\n        {invocation}"
-
-    def _argument(self, argument: Argument) -> str:
-        match argument:
-            case InputArgument(index):
-                return self.names.inputs[index]
-            case OutputArgument(index):
-                return self.names.outputs[index]
-            case ConstantArgument(index):
-                return _offset("weights", self.program.constant_offsets[index])
-            case BufferArgument(index):
-                return _offset("arena", self.offsets[index]) if self.static else f"arena + at[{index}]"
-            case DimArgument(value):
-                return self.expressions.value(value)
-        raise TypeError(f"not a kernel argument: {argument!r}")
 
     def _weights(self) -> str:
         if not self.program.constants:
@@ -232,7 +221,7 @@ static const struct {{
         program, names, name = self.program, self.names, self.name
         symbols = "".join(f", int64_t {s}" for s in names.symbols)
         ports = "".join([*(f", const {public_type(p)} *{n}" for n, p in zip(names.inputs, program.inputs)),
-                         *(f", {public_type(p)} *{n}" for n, p in zip(names.outputs, program.outputs))])
+                         *(f", {result_type(program, p)} *{n}" for n, p in zip(names.outputs, program.outputs))])
         arena_parameters = (symbols + ", int32_t threads").removeprefix(", ")
 
         def array(kind: str, variable: str, values: Sequence[str]) -> str:
@@ -285,11 +274,14 @@ static const dlc_program this_program = {{
     .info = &this_info,
     .expression_count = {len(self.expressions)},
     .cost_count = {len(self.costs)},
-    .buffer_count = {0 if self.static else len(program.buffers)},
+    .buffer_count = {len(self.rows)},
+    .stage_count = {len(program.defines) + 1},
+    .unknown_count = {len(program.unknowns)},
+    .box_count = {program.boxes},
     .constraint_count = {len(program.constraints)},
     .scratch_count = {len(self._scratch())},
     .arena_bytes = {c_int(self.arena_bytes)},
-    .evaluate = this_evaluate,
+    .stages = this_stages,
     .evaluate_costs = this_evaluate_costs,
     .buffers = {self._ref("buffers")},
     .constraints = {self._ref("constraints")},
@@ -359,5 +351,5 @@ static void *this_create(const dlc_options *options)
 """
 
 
-def _offset(base: str, offset: int) -> str:
-    return f"{base} + {c_int(offset)}" if offset else base
+def _evaluator(stage: int) -> str:
+    return f"this_evaluate_{stage}" if stage else "this_evaluate"

@@ -5,16 +5,16 @@ from dlcompile.graph.dtypes import DTYPES, DTypeRow, as_dtype, dtype_name, is_fl
 from dlcompile.graph.graph import Graph, remake, topological_order
 from dlcompile.graph.operator import OPERATORS, Operator, Undecided, broadcast_shapes, register, unify
 from dlcompile.graph.tensor import (Node, Shape, Tensor, TensorType, absorb, apply, current_origin, known_dims, make_constant,
-                                    make_input, provenance)
+                                    make_input, provenance, symbols_in)
 from dlcompile.graph.text import format_graph
-from dlcompile.graph.unknown import DEFINE, defined_symbol, unknown, unknown_names
+from dlcompile.graph.unknown import DEFINE, define, defined_symbol, later, unknown, unknown_names
 from dlcompile.graph.verify import verify
 
 __all__ = [
     "DEFINE", "DTYPES", "DTypeRow", "Dim", "DimLike", "Graph", "Node", "OPERATORS", "Operator", "Shape", "Symbol", "Tensor",
     "TensorType", "Undecided", "absorb", "apply", "as_dtype", "at_least", "broadcast_shapes", "ceildiv",
-    "current_origin", "defined_symbol", "definitely_different", "dim_max", "dim_min", "dtype_name", "evaluate", "floordiv",
-    "format_graph", "is_float", "is_integer", "known_dims", "make_constant", "make_input", "mod", "parse_dim",
-    "product", "provenance", "register", "remake", "substitute", "symbol", "symbols_of", "topological_order", "unify",
+    "current_origin", "define", "defined_symbol", "definitely_different", "dim_max", "dim_min", "dtype_name", "evaluate", "floordiv",
+    "format_graph", "is_float", "is_integer", "known_dims", "later", "make_constant", "make_input", "mod", "parse_dim",
+    "product", "provenance", "register", "remake", "substitute", "symbol", "symbols_in", "symbols_of", "topological_order", "unify",
     "unknown", "unknown_names", "verify",
 ]

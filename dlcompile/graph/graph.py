@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from dlcompile.errors import InvalidModelError
 from dlcompile.graph.dim import DimLike, Symbol, symbols_of
-from dlcompile.graph.tensor import Node, Tensor, provenance
+from dlcompile.graph.tensor import Node, Tensor, provenance, symbols_in
 from dlcompile.graph.unknown import DEFINE, defined_symbol
 
 Constraint = tuple[DimLike, DimLike, tuple[str, ...]]
@@ -38,7 +38,7 @@ class Graph:
         own = ((left, right, node.origin) for node in self.nodes for left, right in node.constraints)
         self.constraints: tuple[Constraint, ...] = tuple({(c[0], c[1]): c for c in (*own, *constraints)}.values())
 
-        mentioned = frozenset().union(*(node.symbols for node in self.nodes)) if self.nodes else frozenset()
+        mentioned = symbols_in(tuple(t.shape for t in self.outputs)).union(*(node.symbols for node in self.nodes))
         brought = {s.name for s in self.symbols} | set(self.definitions)
         self.free_symbols: frozenset[Symbol] = frozenset(s for s in mentioned if s.name not in brought)
 
@@ -46,9 +46,11 @@ class Graph:
         """The nodes, with those that define the symbols they mention."""
         own = {s.name for s in self.symbols}
         outside: set[str] = set()
+        promised = symbols_in(tuple(t.shape for t in self.outputs))
         while True:
-            nodes = topological_order(self.outputs, definitions)
-            missing = {s.name: s.source for n in nodes for s in n.symbols
+            roots = [definitions[name] for name in sorted(s.name for s in promised) if name in definitions]
+            nodes = topological_order((*self.outputs, *roots), definitions)
+            missing = {s.name: s.source for s in promised.union(*(n.symbols for n in nodes))
                        if s.source is not None and s.name not in definitions and s.name not in own and s.name not in outside}
             if not missing:
                 return nodes

@@ -97,7 +97,8 @@ class Node:
     """One operator applied to tensors. Immutable; `origin` names the front-end nodes it came from.
 
     `constraints` are pairs of dimensions that the type rule had to take as equal without seeing it; the compiled model checks them.
-    `symbols` are those of its types and attributes: where they are defined by data, the node comes after what defines them.
+    `symbols` are those of its types and attributes, but for those that its own results or bodies define (the attributes `defines` and
+    `sizes` of control flow): where they are defined by data, the node comes after what defines them.
     """
 
     __slots__ = ("op", "inputs", "attributes", "outputs", "origin", "constraints", "symbols")
@@ -106,7 +107,9 @@ class Node:
                  origin: tuple[str, ...] = (), constraints: tuple[tuple[DimLike, DimLike], ...] = ()):
         self.op, self.inputs, self.attributes, self.origin, self.constraints = op, inputs, dict(attributes), origin, constraints
         self.outputs = tuple(Tensor(t, producer=self, index=i) for i, t in enumerate(types))
-        self.symbols = symbols_in((*(t.shape for t in types), *attributes.values()))
+        mentioned = symbols_in((*(t.type.shape for t in inputs), *(t.shape for t in types), *attributes.values()))
+        own = symbols_in((*attributes.get("defines", ()), *attributes.get("sizes", ())))
+        self.symbols = mentioned - own if own else mentioned
 
     @property
     def output(self) -> Tensor:

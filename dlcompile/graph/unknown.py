@@ -35,6 +35,17 @@ def unknown(value: Tensor) -> Dim:
     return made
 
 
+def later() -> Dim:
+    """A new symbol for a result whose node does not exist yet; `define` says then what it is."""
+    return symbol(next(_names.get(_outside)))
+
+
+def define(dim: Dim, value: Tensor) -> None:
+    """From here on `dim`, made by `later`, is the value of the int64 scalar `value`."""
+    (atom,) = dim.symbols
+    object.__setattr__(atom, "source", apply(DEFINE, value, symbol=symbol(atom.name)))
+
+
 @contextlib.contextmanager
 def unknown_names(taken: Collection[str] = ()) -> Iterator[None]:
     """Inside, unknown dimensions are called u0, u1, … from the start, without the names `taken`: the same model gives the same names."""

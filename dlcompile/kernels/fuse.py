@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dlcompile.graph import Graph, Node, OPERATORS, Tensor
+from dlcompile.graph import DEFINE, Graph, Node, OPERATORS, Tensor
 from dlcompile.kernels.access import CannotFuse, VIEWS
 from dlcompile.kernels.emit import is_elementwise
 from dlcompile.kernels.group import EXPENSIVE, Group
@@ -25,6 +25,7 @@ WINDOWS = frozenset({"reduce_window"})
 CUMULATIVES = frozenset({"cumsum", "cumprod"})
 ASSEMBLED = frozenset({"pad", "concatenate"})  # results put together from pieces that may be written in place
 FREE = frozenset({"iota", "dims"})  # computed wherever they are read
+STEPS = frozenset({DEFINE, "cond", "while", "scan"})  # no kernels, but steps of the program (see `kernels.control`)
 
 
 def form_of(node: Node, is_tile: Callable[[Node], bool]) -> str:

@@ -6,65 +6,116 @@ connections are concatenated, without a copy.
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from dlcompile.graph import DimLike, Graph, Node, Shape, Tensor, product
 from dlcompile.kernels.access import Coordinates, Storage, VIEWS, axes_symbols, contiguous
 from dlcompile.kernels.emit import Emitter, Parameters
-from dlcompile.kernels.fuse import CUMULATIVE, MAP, ROW, TILE, WINDOW
+from dlcompile.kernels.fuse import CUMULATIVE, MAP, ROW, STEPS, TILE, WINDOW
 from dlcompile.kernels.group import Context, Group, Lowered, finish, worth_sharing
 from dlcompile.kernels.ir import Expression, Store
 from dlcompile.kernels.nest import axes_of, merge, nest, split
-from dlcompile.kernels.program import BufferArgument, ConstantArgument, InputArgument, OutputArgument
+from dlcompile.kernels.steps import Argument, BoxArgument, BufferArgument, ConstantArgument, VariableArgument
 
 WRITES_ANYWHERE = frozenset({MAP, ROW, WINDOW, TILE, CUMULATIVE})  # forms whose result may have any strides
 
 ASSEMBLE = "assemble"
 
 
-class Placement:
-    """Storage of every stored tensor of a graph cut into groups. `buffers` are the tensors that own an arena buffer, by index."""
+class Memory:
+    """What a model's graph and the bodies in it have together. `buffers` are the tensors that own an arena buffer, by index."""
 
-    def __init__(self, graph: Graph, groups: list[Group]):
-        self._storage: dict[Tensor, Storage] = {}
+    def __init__(self):
         self.buffers: list[Tensor] = []
         self.constants: list[Tensor] = []
-        self._group_of = {t: g for g in groups for t in g.outputs}
-        self._readers = graph.users()
-        for index, tensor in enumerate(graph.inputs):
-            self._storage[tensor] = contiguous(InputArgument(index), tensor.shape)
-        outputs: dict[Tensor, int] = {}
-        for index, tensor in enumerate(graph.outputs):
-            outputs.setdefault(tensor, index)
-        for group in reversed(groups):
-            for tensor in group.outputs:
-                if tensor not in self._storage:
-                    argument = OutputArgument(outputs[tensor]) if tensor in outputs else self._new_buffer(tensor)
-                    self._storage[tensor] = contiguous(argument, tensor.shape)
-            self._place_operands(group, outputs)
+        self._constant: dict[Tensor, Storage] = {}
+        self.variables = 0
+        self.boxes = 0
+        self.growing: set[Argument] = set()  # what is written here gets its memory only then
 
-    def stored(self, tensor: Tensor) -> Storage | None:
-        """Where a tensor is stored; None for one that is not. Constants get a place when they are first asked for."""
-        if tensor.is_constant and tensor not in self._storage:
+    def constant(self, tensor: Tensor) -> Storage:
+        """The place of a constant, which it gets when it is first asked for."""
+        if tensor not in self._constant:
             self.constants.append(tensor)
-            self._storage[tensor] = contiguous(ConstantArgument(len(self.constants) - 1), tensor.shape)
-        return self._storage.get(tensor)
+            self._constant[tensor] = contiguous(ConstantArgument(len(self.constants) - 1), tensor.shape)
+        return self._constant[tensor]
 
-    def add_constant(self, tensor: Tensor) -> Storage:
-        """A place for a constant made while lowering (a packed weight)."""
-        return self.stored(tensor)
-
-    def add_buffer(self, tensor: Tensor) -> Storage:
-        """A buffer for a value made while lowering (an operand packed at run time)."""
-        self._storage[tensor] = contiguous(self._new_buffer(tensor), tensor.shape)
-        return self._storage[tensor]
-
-    def _new_buffer(self, tensor: Tensor) -> BufferArgument:
+    def buffer(self, tensor: Tensor) -> BufferArgument:
+        """A new buffer that holds `tensor`."""
         self.buffers.append(tensor)
         return BufferArgument(len(self.buffers) - 1)
 
+    def variable(self, grows: bool = False) -> VariableArgument:
+        """A new variable."""
+        self.variables += 1
+        variable = VariableArgument(self.variables - 1)
+        self.growing |= {variable} if grows else set()
+        return variable
+
+    def box(self) -> BoxArgument:
+        """A new box."""
+        self.boxes += 1
+        self.growing.add(BoxArgument(self.boxes - 1))
+        return BoxArgument(self.boxes - 1)
+
+
+class Placement:
+    """Storage of every stored tensor of a graph cut into groups. `inputs`: where those of the graph lie, `outputs`: the arrays that its
+    results go to."""
+
+    def __init__(self, graph: Graph, groups: list[Group], memory: Memory, inputs: Sequence[Storage], outputs: Sequence[Argument]):
+        self.memory = memory
+        self._storage: dict[Tensor, Storage] = dict(zip(graph.inputs, inputs, strict=True))
+        self._group_of = {t: g for g in groups for t in g.outputs}
+        self._readers = graph.users()
+        self._outputs: dict[Tensor, Argument] = {}
+        for tensor, argument in zip(graph.outputs, outputs, strict=True):
+            self._outputs.setdefault(tensor, argument)
+        self._nbytes = {s.argument: t.type.nbytes for t, s in self._storage.items()} | {a: t.type.nbytes for t, a in self._outputs.items()}
+        for group in reversed(groups):
+            if group.form in STEPS:
+                continue
+            for tensor in group.outputs:
+                if tensor not in self._storage:
+                    self._storage[tensor] = contiguous(self.target(tensor), tensor.shape)
+            self._place_operands(group)
+
+    def target(self, tensor: Tensor) -> Argument:
+        """Where a tensor is to be written that has no place yet: an output of the graph, or a new buffer."""
+        return self._outputs[tensor] if tensor in self._outputs else self.memory.buffer(tensor)
+
+    def nbytes(self, argument: Argument) -> DimLike:
+        """The bytes of the array that an argument is; 0 for one that is not known here."""
+        match argument:
+            case ConstantArgument(index):
+                return self.memory.constants[index].value.nbytes
+            case BufferArgument(index):
+                return self.memory.buffers[index].type.nbytes
+        return self._nbytes.get(argument, 0)
+
+    def grows(self, argument: Argument) -> bool:
+        """Whether an output's memory is reserved by the steps that write it."""
+        return argument in self.memory.growing
+
+    def put(self, tensor: Tensor, storage: Storage) -> None:
+        """Say where a tensor lies."""
+        self._storage[tensor] = storage
+
+    def is_output(self, tensor: Tensor) -> bool:
+        """Whether a tensor is written to an output of the graph."""
+        return tensor in self._outputs
+
+    def stored(self, tensor: Tensor) -> Storage | None:
+        """Where a tensor is stored; None for one that is not."""
+        return self.memory.constant(tensor) if tensor.is_constant else self._storage.get(tensor)
+
+    def add_buffer(self, tensor: Tensor) -> Storage:
+        """A buffer for a value made while lowering (an operand packed at run time)."""
+        self._storage[tensor] = contiguous(self.memory.buffer(tensor), tensor.shape)
+        return self._storage[tensor]
+
     # -- writing in place ---------------------------------------------------------------------------------------------------
-    def _place_operands(self, group: Group, outputs: dict[Tensor, int]) -> None:
+    def _place_operands(self, group: Group) -> None:
         node = group.outputs[0].producer
         if group.form != MAP or node.op not in ("pad", "concatenate") or {n for n in group.nodes if n.op not in VIEWS} != {node}:
             return
@@ -72,7 +123,7 @@ class Placement:
         placed = False
         for tensor, corner in pieces(node):
             writer = self._group_of.get(tensor)
-            if tensor in self._storage or tensor in outputs or writer is None or writer.form not in WRITES_ANYWHERE:
+            if tensor in self._storage or tensor in self._outputs or writer is None or writer.form not in WRITES_ANYWHERE:
                 continue
             if all(self._reads_any_strides(reader, tensor) for reader in self._readers[tensor]):
                 self._storage[tensor] = Storage(whole.argument, whole.index(corner), whole.strides)

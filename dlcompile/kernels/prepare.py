@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import Graph, Node, Tensor, apply, is_float, make_constant, provenance
+from dlcompile.graph import DEFINE, Graph, Node, Tensor, apply, is_float, make_constant, provenance
 from dlcompile.kernels.recurrence import split_recurrent
 from dlcompile.kernels.target import Target
 
@@ -90,11 +90,11 @@ def _explicit(x: Tensor, w: Tensor, attributes: dict) -> Tensor:
 
 
 def own_outputs(graph: Graph) -> Graph:
-    """Every output is computed by a node, and no two are the same value."""
+    """Every output is computed by a node that writes where it is told (a loop does not), and no two are the same value."""
     seen: set[Tensor] = set()
     outputs = []
     for tensor in graph.outputs:
-        if tensor.producer is None or tensor in seen:
+        if tensor.producer is None or tensor in seen or tensor.op in (DEFINE, "while", "scan"):
             tensor = apply("reshape", tensor, shape=tensor.shape)
         seen.add(tensor)
         outputs.append(tensor)

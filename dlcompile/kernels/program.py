@@ -1,17 +1,38 @@
 """A `Program`: what scheduling hands to code generation. Everything the library must hold, nothing of how C spells it.
 
-A program is a list of calls of kernels over one arena. Sizes and offsets are bytes, as ints or `Dim`s over the model's symbols.
+A program is a list of steps over one arena (see `kernels.steps`). Sizes and offsets are bytes, as ints or `Dim`s over the model's symbols.
 """
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Union
 
 import numpy as np
 
-from dlcompile.graph import Dim, DimLike, TensorType, substitute
-from dlcompile.kernels.ir import KernelFunction
+from dlcompile.graph import Dim, DimLike, TensorType, substitute, symbols_of
+from dlcompile.kernels.steps import (
+    Argument,
+    BoxArgument,
+    Branch,
+    BufferArgument,
+    Call,
+    Carry,
+    ConstantArgument,
+    Define,
+    DimArgument,
+    Element,
+    InputArgument,
+    Kernel,
+    Loop,
+    OutputArgument,
+    Part,
+    Reserve,
+    Step,
+    VariableArgument,
+    inner,
+    map_steps,
+    walk,
+)
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -25,88 +46,12 @@ class Port:
 
 
 @dataclass(frozen=True)
-class InputArgument:
-    """A kernel argument: the caller's array for input `index`."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class OutputArgument:
-    """A kernel argument: the caller's array for output `index`."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class ConstantArgument:
-    """A kernel argument: the address of constant `index` in the weights."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class BufferArgument:
-    """A kernel argument: the address of arena buffer `index`."""
-
-    index: int
-
-
-@dataclass(frozen=True)
-class DimArgument:
-    """A kernel argument: an int64_t, the value of a dimension."""
-
-    value: DimLike
-
-
-Argument = Union[InputArgument, OutputArgument, ConstantArgument, BufferArgument, DimArgument]
-
-
-@dataclass(frozen=True)
 class Buffer:
-    """A piece of the arena: `nbytes` needed from call `first` to call `last` (both inclusive, indices into `Program.calls`)."""
+    """A piece of the arena: `nbytes` needed from step `first` to step `last` (both inclusive, as `walk` counts)."""
 
     nbytes: DimLike
     first: int
     last: int
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """A kernel under a name: its Kernel IR, or the text of one that is written by hand.
-
-    Text is `body`, what stands between the function's braces, indented by four spaces, with `parameters` as (C type, name) after the leading
-    `dlc_team *team`, and the csrc `headers` it needs. `weight` says how long the C compiler is expected to take over it.
-    """
-
-    name: str  # a C identifier without the model's prefix
-    parameters: tuple[tuple[str, str], ...]
-    body: KernelFunction | str
-    headers: tuple[str, ...] = ()
-    weight: float = 1.0
-
-
-@dataclass(frozen=True)
-class Call:
-    """A kernel applied to arguments.
-
-    parallel:  all threads of the team enter it and split its work; otherwise only thread 0 does.
-    barrier:   the team waits for everybody before this call (it reads what an earlier call wrote).
-    scratch:   bytes of private scratch a thread needs in it (`team->scratch`).
-    origin:    names of the model's own nodes computed here.
-    flops, bytes: work of one call, for profiles and cost.
-    """
-
-    kernel: Kernel
-    arguments: tuple[Argument, ...]
-    parallel: bool = True
-    barrier: bool = True
-    scratch: DimLike = 0
-    origin: tuple[str, ...] = ()
-    flops: DimLike = 0
-    bytes: DimLike = 0
-    form: str = "map"
-    operators: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,10 +73,41 @@ class Program:
     outputs: tuple[Port, ...]
     constants: tuple[np.ndarray, ...]  # C-contiguous; each is placed at the next multiple of ALIGNMENT
     buffers: tuple[Buffer, ...]
-    calls: tuple[Call, ...]
+    steps: tuple[Step, ...]
     constraints: tuple[Constraint, ...] = ()
     threads: int | None = None  # most threads that can pay for this program (1 for a tiny one); None: as many as there are
     metadata: dict[str, str] = field(default_factory=dict)
+    variables: int = 0  # how many `VariableArgument`s there are
+    boxes: int = 0
+
+    @property
+    def calls(self) -> tuple[Call, ...]:
+        """All calls, in textual order."""
+        return tuple(s for s in walk(self.steps) if isinstance(s, Call))
+
+    @property
+    def defines(self) -> tuple[Define, ...]:
+        """The steps that begin stages 1, 2, …"""
+        return tuple(s for s in walk(self.steps) if isinstance(s, Define))
+
+    @property
+    def unknowns(self) -> tuple[str, ...]:
+        """The dimensions that become known when the model runs, in textual order."""
+        return tuple(name for d in self.defines for name in d.symbols)
+
+    @property
+    def stages(self) -> dict[str, int]:
+        """The stage at which each dimension is known; 0 for those of the inputs."""
+        return dict.fromkeys(self.symbols, 0) | {name: d.stage for d in self.defines for name in d.symbols}
+
+    def stage_of(self, dim: DimLike) -> int:
+        """The stage at which the value of a dimension is known."""
+        stages = self.stages if isinstance(dim, Dim) else {}
+        return max((stages[s.name] for s in symbols_of(dim)), default=0)
+
+    def map_calls(self, function: Callable[[Call], Call]) -> Program:
+        """The program with each call replaced."""
+        return replace(self, steps=map_steps(self.steps, lambda s: function(s) if isinstance(s, Call) else s))
 
     def substitute(self, values: Mapping[str, Dim]) -> Program:
         """The program with its dimensions called otherwise: `values` gives the symbol for each name."""
@@ -141,14 +117,29 @@ class Program:
         def port(old: Port) -> Port:
             return Port(old.name, TensorType(old.type.dtype, tuple(new(d) for d in old.type.shape)))
 
-        def call(old: Call) -> Call:
-            arguments = tuple(DimArgument(new(a.value)) if isinstance(a, DimArgument) else a for a in old.arguments)
-            return replace(old, arguments=arguments, scratch=new(old.scratch), flops=new(old.flops), bytes=new(old.bytes))
+        def element(old: Element) -> Element:
+            return Element(old.argument, new(old.index))
+
+        def step(old: Step) -> Step:
+            match old:
+                case Call():
+                    arguments = tuple(DimArgument(new(a.value)) if isinstance(a, DimArgument) else a for a in old.arguments)
+                    return replace(old, arguments=arguments, scratch=new(old.scratch), flops=new(old.flops), bytes=new(old.bytes))
+                case Define():
+                    return replace(old, symbols=tuple(str(values.get(s, s)) for s in old.symbols), sources=tuple(map(element, old.sources)))
+                case Reserve():
+                    return replace(old, nbytes=new(old.nbytes))
+                case Branch():
+                    return replace(old, predicate=element(old.predicate))
+            carries = tuple(replace(c, nbytes=new(c.nbytes)) for c in old.carries)
+            parts = tuple(replace(p, nbytes=new(p.nbytes)) for p in old.parts)
+            return replace(old, carries=carries, parts=parts, length=None if old.length is None else new(old.length),
+                           going=None if old.going is None else element(old.going))
 
         return replace(
             self, symbols=tuple(str(values.get(s, s)) for s in self.symbols), inputs=tuple(map(port, self.inputs)),
             outputs=tuple(map(port, self.outputs)), buffers=tuple(replace(b, nbytes=new(b.nbytes)) for b in self.buffers),
-            calls=tuple(map(call, self.calls)),
+            steps=map_steps(self.steps, step),
             constraints=tuple(Constraint(new(c.left), new(c.right), c.origin) for c in self.constraints))
 
     @property
@@ -164,3 +155,8 @@ class Program:
     @property
     def constant_bytes(self) -> int:
         return self.constant_offsets[-1] + self.constants[-1].nbytes if self.constants else 0
+
+
+__all__ = ["ALIGNMENT", "Argument", "BoxArgument", "Branch", "Buffer", "BufferArgument", "Call", "Carry", "ConstantArgument", "Constraint",
+           "Define", "DimArgument", "Element", "InputArgument", "Kernel", "Loop", "OutputArgument", "Part", "Port", "Program", "Reserve",
+           "Step", "VariableArgument", "inner", "map_steps", "walk"]

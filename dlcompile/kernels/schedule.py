@@ -1,26 +1,32 @@
 """From a graph to a program: cut into kernels, place tensors, lower each kernel, order the calls."""
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from dlcompile.errors import UnsupportedOperatorError
-from dlcompile.graph import DimLike, Graph, Node, Tensor, TensorType, ceildiv, make_constant, product, symbol
+from dlcompile.graph import (DEFINE, DimLike, Graph, Node, Symbol, Tensor, TensorType, ceildiv, defined_symbol, make_constant, product,
+                             substitute, symbol, symbols_in)
 from dlcompile.kernels import library
-from dlcompile.kernels.access import CannotFuse, Storage, VIEWS, contiguous
+from dlcompile.kernels.access import CannotFuse, Storage, VIEWS, contiguous, viewed
 from dlcompile.kernels.contraction import Contraction, Plan, analyse, analyse_packing, lower_contraction, pack_constant, plan_tile
-from dlcompile.kernels.fuse import CUMULATIVE, MAP, ROW, TILE, WINDOW, form_of, fuse, is_free
+from dlcompile.kernels.control import CONTROL
+from dlcompile.kernels.fuse import CUMULATIVE, FREE, MAP, ROW, STEPS, TILE, WINDOW, form_of, fuse, is_free
 from dlcompile.kernels.group import Context, Group, Lowered, cost
+from dlcompile.kernels.ir import KernelFunction
 from dlcompile.kernels.maps import lower_map
+from dlcompile.kernels.order import lifetimes, place_barriers
 from dlcompile.kernels.packing import lower_packing
-from dlcompile.kernels.place import ASSEMBLE, Placement, lower_assemble
+from dlcompile.kernels.place import ASSEMBLE, Memory, Placement, lower_assemble
 from dlcompile.kernels.prepare import prepare
-from dlcompile.kernels.program import (Argument, Buffer, BufferArgument, Call, Constraint, ConstantArgument, DimArgument, InputArgument,
-                                       Kernel, OutputArgument, Port, Program)
+from dlcompile.kernels.program import (Argument, Buffer, Call, Constraint, Define, DimArgument, Element,
+                                       InputArgument, Kernel, OutputArgument, Port, Program, Reserve, Step)
 from dlcompile.kernels.rows import lower_cumulative, lower_rows
 from dlcompile.kernels.target import Target, resolve_target
 from dlcompile.transforms.pin import pin
+from dlcompile.transforms.pipeline import map_bodies
 
 FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
     MAP: lower_map,
@@ -40,32 +46,86 @@ def schedule(graph: Graph, target: Target | str = "native", *, precision: str = 
     """The program that computes `graph` on `target`. `precision` is "default" or "strict"."""
     target = resolve_target(target)
     # a model may call a dimension `p` or `i0`, as loop variables are called: while there are loops, dimensions have names that no loop has
-    apart = {s.name: symbol(f"{s.name}_dim") for s in graph.symbols}
-    prepared = prepare(pin(graph, apart), target)
+    apart = {s.name: symbol(f"{s.name}_dim") for g in _graphs(graph) for s in (*g.symbols, *map(Symbol, g.definitions))}
+    prepared = _prepared(pin(graph, apart), target)
     _check_supported(prepared)
-    program = _Scheduler(prepared, target, name or graph.name).program()
+    shared = _Shared()
+    inputs = [contiguous(InputArgument(i), t.shape) for i, t in enumerate(prepared.inputs)]
+    outputs = [OutputArgument(i) for i in range(len(prepared.outputs))]
+    defined = frozenset(map(Symbol, prepared.definitions))
+    shared.memory.growing |= {a for a, t in zip(outputs, prepared.outputs) if symbols_in(t.shape) & defined}
+    steps = place_barriers(Scheduler(prepared, target, shared, inputs, outputs).steps())
+    program = _program(name or graph.name, prepared, steps, shared)
     return program.substitute({str(d): symbol(original) for original, d in apart.items()})
+
+
+def _graphs(graph: Graph) -> Iterator[Graph]:
+    """The graph and the bodies in it."""
+    yield graph
+    for node in graph.nodes:
+        for value in node.attributes.values():
+            if isinstance(value, Graph):
+                yield from _graphs(value)
+
+
+def _prepared(graph: Graph, target: Target) -> Graph:
+    return map_bodies(prepare(graph, target), lambda body: _prepared(body, target))
 
 
 def _check_supported(graph: Graph) -> None:
     """UnsupportedOperatorError naming every node of an operator that no kernel computes."""
     missing: dict[str, list[str]] = {}
-    for node in graph.nodes:
-        if form_of(node, lambda _: True) not in (TILE, *FORMS):
+    for node in (n for g in _graphs(graph) for n in g.nodes):
+        if node.op not in STEPS and form_of(node, lambda _: True) not in (TILE, *FORMS):
             missing.setdefault(node.op, []).extend(node.origin or ("?",))
     if missing:
         listed = "; ".join(f"{op} (node {', '.join(dict.fromkeys(names))})" for op, names in missing.items())
         raise UnsupportedOperatorError(f"operators that are not compiled yet: {listed}")
 
 
-class _Scheduler:
-    def __init__(self, graph: Graph, target: Target, name: str):
-        self.graph, self.target, self.name = graph, target, name
-        self._packed: dict[tuple, Tensor] = {}
+def _program(name: str, graph: Graph, steps: tuple[Step, ...], shared: _Shared) -> Program:
+    memory = shared.memory
+    buffers = tuple(Buffer(t.type.nbytes, *span) for t, span in zip(memory.buffers, lifetimes(steps, len(memory.buffers))))
+    program = Program(
+        name, tuple(s.name for s in graph.symbols),
+        tuple(Port(n, t.type) for n, t in zip(graph.input_names, graph.inputs)),
+        tuple(Port(n, t.type) for n, t in zip(graph.output_names, graph.outputs)),
+        tuple(np.ascontiguousarray(t.value) for t in memory.constants), buffers, steps,
+        tuple(dict.fromkeys(shared.constraints)), None, variables=memory.variables, boxes=memory.boxes)
+    return program if any(call.parallel for call in program.calls) else replace(program, threads=1)
+
+
+class _Shared:
+    """What the scheduling of a model's graph and that of the bodies in it have together."""
+
+    def __init__(self):
+        self.memory = Memory()
+        self.kernels: dict[KernelFunction, Kernel] = {}
+        self.packed: dict[tuple, Tensor] = {}
+        self.constraints: list[Constraint] = []
+        self.defined: set[str] = set()
+        self.stage = 0
+
+    def kernel(self, function: KernelFunction) -> Kernel:
+        """The kernel of a function; equal ones are the same."""
+        if function not in self.kernels:
+            self.kernels[function] = Kernel(f"{function.form}_{len(self.kernels)}", (), function)
+        return self.kernels[function]
+
+
+class Scheduler:
+    """The steps of one graph, whose inputs lie in `inputs` and whose results go to the arrays `outputs`. `sizes`: what defines dimensions of
+    the inputs."""
+
+    def __init__(self, graph: Graph, target: Target, shared: _Shared, inputs: Sequence[Storage], outputs: Sequence[Argument],
+                 sizes: Mapping[str, Element] | None = None):
+        self.sizes = sizes or {}
+        self.graph, self.target, self.shared, self.memory = graph, target, shared, shared.memory
         self.forced = frozenset(graph.outputs) | self._operands_in_memory()
         self.groups = fuse(graph, is_tile=self.is_tile, forced=self.forced, can_lower=self.can_lower)
-        self.placement = Placement(graph, self.groups)
+        self.placement = Placement(graph, self.groups, self.memory, inputs, outputs)
         self.context = Context(self.placement.stored, target, self._workspace)
+        shared.constraints += [Constraint(a, b, ", ".join(origin)) for a, b, origin in graph.constraints]
 
     # -- questions that fusion asks -----------------------------------------------------------------------------------------
     def is_tile(self, node: Node) -> bool:
@@ -78,6 +138,9 @@ class _Scheduler:
         for node in self.graph.nodes:
             if node.op in library.FORMS:
                 found |= library.operands_to_copy(node, _assumed)
+            elif node.op in STEPS:
+                found |= {t for t in node.inputs if node.op != DEFINE and _assumed(t) is None}
+                found |= {t for t in (viewed(t, (0,) * t.rank, lambda _: False)[0] for t in node.inputs) if t.op in FREE}
             elif node.op in ("dot_general", "conv_general") and self.is_tile(node):
                 if analyse(node, _assumed) is None:
                     found.add(node.inputs[0])
@@ -103,24 +166,88 @@ class _Scheduler:
             FORMS[group.form](group, context)
         return True
 
-    # -- the program --------------------------------------------------------------------------------------------------------
-    def program(self) -> Program:
-        """Lower every group, in order, and put the calls together."""
-        calls: list[tuple[Group, Lowered, tuple[Tensor, ...]]] = []
+    # -- the steps ----------------------------------------------------------------------------------------------------------
+    def steps(self) -> tuple[Step, ...]:
+        """Every group lowered, in order."""
+        made: list[Step] = [self._define(self.sizes)] if self.sizes else []
+        waiting: dict[str, Node] = {}  # dimensions to be defined: together, and not before one is needed
         for group in self.groups:
-            if group.form == TILE:
-                plan = self._plan(group, calls)
-                calls.append((group, lower_contraction(group, self.context, plan), group.outputs))
-            else:
-                calls.append((group, FORMS[group.form](group, self.context), group.outputs))
-        calls = [c for c in calls if c[1].function.body]
-        return self._assemble(calls)
+            if group.form == DEFINE:
+                waiting.update((defined_symbol(node).name, node) for node in group.anchors)
+                continue
+            if any(s.name in waiting for node in group.nodes for s in node.symbols):
+                made.append(self._define_by(waiting))
+                waiting = {}
+            made += self._lowered(group)
+        if waiting:
+            made.append(self._define_by(waiting))
+        return self._reserved(made)
+
+    def _define_by(self, nodes: Mapping[str, Node]) -> Define:
+        origin = tuple(dict.fromkeys(o for node in nodes.values() for o in node.origin))
+        return self._define({name: self.element(node.inputs[0]) for name, node in nodes.items()}, origin)
+
+    def _define(self, sources: Mapping[str, Element], origin: tuple[str, ...] = ()) -> Define:
+        self.shared.stage += 1
+        self.shared.defined.update(sources)
+        return Define(tuple(sources), tuple(sources.values()), self.shared.stage, origin)
+
+    def _reserved(self, steps: list[Step]) -> tuple[Step, ...]:
+        """The steps with memory reserved before something is written whose size is not known beforehand."""
+        made: list[Step] = []
+        done: set[Argument] = set()
+        for step in steps:
+            if isinstance(step, Call):
+                arrays = [a for a in step.arguments if not isinstance(a, DimArgument)]
+                for argument, parameter in zip(arrays, step.kernel.body.parameters):
+                    if parameter.written and argument not in done and self.placement.grows(argument):
+                        made.append(Reserve(argument, self.placement.nbytes(argument)))
+                        done.add(argument)
+            made.append(step)
+        return tuple(made)
+
+    def _lowered(self, group: Group) -> list[Step]:
+        if group.form in CONTROL:
+            (node,) = group.anchors
+            return CONTROL[group.form](node, self)
+        if group.form != TILE:
+            return self._calls(group, FORMS[group.form](group, self.context))
+        steps: list[Step] = []
+        plan = self._plan(group, steps)
+        return [*steps, *self._calls(group, lower_contraction(group, self.context, plan))]
+
+    def _calls(self, group: Group, lowered: Lowered) -> list[Step]:
+        """The call of a lowered group; none where it has nothing to do."""
+        if not lowered.function.body:
+            return []
+        nodes = [n for n in group.ordered(self.graph) if not is_free(n)] or list(group.ordered(self.graph))
+        arguments = (*lowered.arguments, *(DimArgument(d) for d in lowered.dimensions))
+        return [Call(self.shared.kernel(lowered.function), arguments, lowered.parallel, False, lowered.scratch,
+                     tuple(dict.fromkeys(o for n in nodes for o in n.origin)), cost(nodes), self._traffic(lowered),
+                     lowered.function.form, tuple(n.op for n in nodes))]
+
+    def element(self, scalar: Tensor) -> Element:
+        """Where a scalar lies."""
+        tensor, at = viewed(scalar, (), lambda t: self.placement.stored(t) is not None)
+        storage = self.placement.stored(tensor)
+        return Element(storage.argument, storage.index(at))
+
+    def body_steps(self, graph: Graph, inputs: Sequence[Storage], outputs: Sequence[Argument],
+                   sizes: Mapping[str, Element] | None = None) -> tuple[Step, ...]:
+        """The steps of a body. Where one body stands in several places, each time its own dimensions are others."""
+        sizes = sizes or {}
+        again = {name: symbol(f"{name}_{self.shared.stage}") for name in (*graph.definitions, *sizes) if name in self.shared.defined}
+        if again:
+            graph = pin(graph, again)
+            inputs = [Storage(s.argument, substitute(s.offset, again), tuple(substitute(d, again) for d in s.strides)) for s in inputs]
+        sizes = {str(again.get(name, name)): element for name, element in sizes.items()}
+        return Scheduler(graph, self.target, self.shared, inputs, outputs, sizes).steps()
 
     def _workspace(self, nbytes: DimLike) -> Storage:
         """Arena memory that one kernel uses for itself."""
         return self.placement.add_buffer(Tensor(TensorType(np.dtype(np.uint8), (nbytes,))))
 
-    def _plan(self, group: Group, calls: list) -> Plan:
+    def _plan(self, group: Group, steps: list[Step]) -> Plan:
         (node,) = group.anchors
         contraction = analyse(node, self.context.stored)
         if contraction is None:
@@ -132,13 +259,13 @@ class _Scheduler:
             return Plan(contraction, rows, vectors, self.context.stored(rhs))
         if rhs.is_constant:
             key = (rhs, width, _matrix_key(node))
-            if key not in self._packed:
-                self._packed[key] = make_constant(pack_constant(node, rhs.value, width))
-            packed = self._packed[key]
+            if key not in self.shared.packed:
+                self.shared.packed[key] = make_constant(pack_constant(node, rhs.value, width))
+            packed = self.shared.packed[key]
             return Plan(contraction, rows, vectors, self.placement.stored(packed))
-        return Plan(contraction, rows, vectors, self._pack_at_run_time(node, contraction, width, calls))
+        return Plan(contraction, rows, vectors, self._pack_at_run_time(node, contraction, width, steps))
 
-    def _pack_at_run_time(self, node: Node, contraction: Contraction, width: int, calls: list) -> Storage:
+    def _pack_at_run_time(self, node: Node, contraction: Contraction, width: int, steps: list[Step]) -> Storage:
         packing = analyse_packing(node, self.context.stored)
         if packing is None:
             raise CannotFuse(f"{node!r}: the right operand lies where it cannot be packed")
@@ -147,86 +274,12 @@ class _Scheduler:
         tensor = Tensor(TensorType(np.dtype(np.float32), shape))
         storage = self.placement.add_buffer(tensor)
         group = Group("pack", {node}, (tensor,), [node])
-        calls.append((group, lower_packing(packing, contraction, width, storage, node), (tensor,)))
+        steps += self._calls(group, lower_packing(packing, contraction, width, storage, node))
         return storage
-
-    def _assemble(self, calls) -> Program:
-        graph = self.graph
-        arguments = [lowered.arguments for _, lowered, _ in calls]
-        barriers = self._barriers(calls)
-        kernels: dict = {}
-        made: list[Call] = []
-        for position, (group, lowered, _) in enumerate(calls):
-            function = lowered.function
-            if function not in kernels:
-                kernels[function] = Kernel(f"{function.form}_{len(kernels)}", (), function)
-            dimensions = tuple(DimArgument(d) for d in lowered.dimensions)
-            nodes = [n for n in group.ordered(graph) if not is_free(n)] or list(group.ordered(graph))
-            made.append(Call(
-                kernels[function], (*lowered.arguments, *dimensions), lowered.parallel, barriers[position], lowered.scratch,
-                tuple(dict.fromkeys(o for n in nodes for o in n.origin)), cost(nodes), self._traffic(lowered),
-                function.form, tuple(n.op for n in nodes)))
-        buffers = self._buffers(arguments, barriers)
-        parallel = any(lowered.parallel for _, lowered, _ in calls)
-        return Program(
-            self.name, tuple(s.name for s in graph.symbols),
-            tuple(Port(n, t.type) for n, t in zip(graph.input_names, graph.inputs)),
-            tuple(Port(n, t.type) for n, t in zip(graph.output_names, graph.outputs)),
-            tuple(np.ascontiguousarray(t.value) for t in self.placement.constants), buffers, tuple(made),
-            tuple(dict.fromkeys(Constraint(a, b, ", ".join(origin)) for a, b, origin in graph.constraints)),
-            None if parallel else 1)
 
     def _traffic(self, lowered: Lowered) -> DimLike:
         """Bytes of the arrays a call touches, each counted once."""
-        total: DimLike = 0
-        for argument in lowered.arguments:
-            match argument:
-                case InputArgument(i):
-                    total = total + self.graph.inputs[i].type.nbytes
-                case OutputArgument(i):
-                    total = total + self.graph.outputs[i].type.nbytes
-                case ConstantArgument(i):
-                    total = total + self.placement.constants[i].value.nbytes
-                case BufferArgument(i):
-                    total = total + self.placement.buffers[i].type.nbytes
-        return total
-
-    def _barriers(self, calls) -> list[bool]:
-        """Before which calls the team must wait: those that read what a call since the last wait wrote, unless one thread does both."""
-        written: dict[Argument, bool] = {}  # by a call since the last barrier → whether several threads wrote it
-        barriers = []
-        for _, lowered, _ in calls:
-            parameters = dict(zip(lowered.arguments, lowered.function.parameters))
-            reads = [a for a, p in parameters.items() if p.read]
-            wait = any(a in written and (written[a] or lowered.parallel) for a in reads)
-            if wait:
-                written.clear()
-            for argument, parameter in parameters.items():
-                if parameter.written:
-                    written[argument] = written.get(argument, False) or lowered.parallel
-            barriers.append(wait)
-        return barriers
-
-    def _buffers(self, arguments: list[tuple[Argument, ...]], barriers: list[bool]) -> tuple[Buffer, ...]:
-        """Lifetimes of the arena's buffers. Calls with no wait between them may run at once, so a lifetime covers all of them."""
-        first_of, last_of = list(range(len(arguments))), list(range(len(arguments)))
-        start = 0
-        for position in range(len(arguments)):
-            if barriers[position]:
-                start = position
-            first_of[position] = start
-        end = len(arguments) - 1
-        for position in reversed(range(len(arguments))):
-            last_of[position] = end
-            if barriers[position]:
-                end = position - 1
-        spans: dict[int, list[int]] = {}
-        for position, used in enumerate(arguments):
-            for argument in used:
-                if isinstance(argument, BufferArgument):
-                    span = spans.setdefault(argument.index, [first_of[position], last_of[position]])
-                    span[1] = max(span[1], last_of[position])
-        return tuple(Buffer(t.type.nbytes, *spans.get(i, (0, 0))) for i, t in enumerate(self.placement.buffers))
+        return sum((self.placement.nbytes(a) for a in lowered.arguments), 0)
 
 
 def _is_view(tensor: Tensor) -> bool:

@@ -1,20 +1,29 @@
-"""Control flow. Branches and bodies are Graphs in the node's attributes; everything they read comes in through their inputs."""
+"""Control flow. Branches and bodies are Graphs in the node's attributes; everything they read comes in through their inputs.
+
+A result or carry may have dimensions that only the branch or the turn knows. Then int64 scalars that hold them are results or carries too:
+
+    defines   ((dim, i), …)  results may mention the symbol `dim`: it is the scalar result i (of a `define_dim` behind the node)
+    shapes    the shapes of the results that mention such dimensions, None for the others
+    sizes     ((dim, i), …)  carries may mention the symbol `dim` in the body: it is the scalar carry i of the turn
+"""
 from __future__ import annotations
 
 import numpy as np
 
 from dlcompile.errors import DTypeError, ShapeError
-from dlcompile.graph import OPERATORS, DimLike, Graph, Operator, TensorType, register, unify
+from dlcompile.graph import OPERATORS, DimLike, Graph, Operator, Shape, TensorType, register, symbols_of, unify
 
-BOOL = np.dtype(np.bool_)
+BOOL, INT64 = np.dtype(np.bool_), np.dtype(np.int64)
 
 
-def _check_operands(what: str, given, inputs) -> None:
-    """The operands of a branch or body have the types of its inputs; dimensions that cannot be compared are taken as equal."""
+def _check_operands(what: str, given, inputs, free=frozenset()) -> None:
+    """The operands of a branch or body have the types of its inputs; dimensions that cannot be compared are taken as equal. Those that
+    mention a `free` name may be anything."""
     if len(given) != len(inputs):
         raise ShapeError(f"{what} takes {len(inputs)} operands, {len(given)} are given")
     for position, (type_, inner) in enumerate(zip(given, inputs)):
-        _same(f"{what}: operand {position}", type_, inner)
+        shape = tuple(m if any(s.name in free for s in symbols_of(n)) else n for m, n in zip(type_.shape, inner.shape))
+        _same(f"{what}: operand {position}", type_, inner if inner.rank != len(shape) else TensorType(inner.dtype, shape))
 
 
 def _same(what: str, a: TensorType, b: TensorType) -> TensorType:
@@ -23,6 +32,15 @@ def _same(what: str, a: TensorType, b: TensorType) -> TensorType:
     if a.rank != b.rank:
         raise ShapeError(f"{what} is {a}, it must be {b}")
     return TensorType(a.dtype, tuple(unify(m, n, f"{what} is {a}, it must be {b}: dimensions") for m, n in zip(a.shape, b.shape)))
+
+
+def _shaped(what: str, shape: Shape | None, a: TensorType, b: TensorType) -> TensorType:
+    """The type of a result that is `a` or `b`: with the given shape, if there is one."""
+    if shape is None:
+        return _same(what, a, b)
+    if a.dtype != b.dtype or not a.rank == b.rank == len(shape):
+        raise ShapeError(f"{what} is {a}, it must be {b}")
+    return TensorType(a.dtype, shape)
 
 
 def _body_flops(body: Graph) -> DimLike:
@@ -45,8 +63,8 @@ def _infer_cond(types, attributes):
         _check_operands(name, types[1:], _types(branch.inputs))
     if len(then_branch.outputs) != len(else_branch.outputs):
         raise ShapeError(f"cond: the branches have {len(then_branch.outputs)} and {len(else_branch.outputs)} results")
-    return tuple(_same(f"cond: result {i} of then_branch", a.type, b.type)
-                 for i, (a, b) in enumerate(zip(then_branch.outputs, else_branch.outputs)))
+    pairs = enumerate(zip(then_branch.outputs, else_branch.outputs))
+    return tuple(_shaped(f"cond: result {i} of then_branch", attributes["shapes"][i], a.type, b.type) for i, (a, b) in pairs)
 
 
 def _cond(attributes, predicate, *operands):
@@ -60,22 +78,31 @@ register(Operator("cond", "control", infer=_infer_cond, evaluate=_cond, accuracy
 # -- while ------------------------------------------------------------------------------------------------------------------
 def _infer_while(types, attributes):
     condition, body, carries = attributes["condition"], attributes["body"], attributes["num_carry"]
-    _check_operands("while: condition", types, _types(condition.inputs))
-    _check_operands("while: body", types, _types(body.inputs))
+    free = {str(dim) for dim, _ in attributes["sizes"]}
+    for what, graph in (("condition", condition), ("body", body)):
+        _check_operands(f"while: {what}", types, _types(graph.inputs), free)
     if len(condition.outputs) != 1 or condition.outputs[0].type != TensorType(BOOL, ()):
         raise DTypeError(f"while: the condition must yield one bool scalar, not {', '.join(str(t.type) for t in condition.outputs)}")
-    if len(body.outputs) != carries:
+    if len(body.outputs) < carries:
         raise ShapeError(f"while: the body yields {len(body.outputs)} values for {carries} carries")
-    return tuple(_same(f"while: carry {i} after a turn", out.type, type_) for i, (type_, out) in enumerate(zip(types, body.outputs)))
+    results = [_shaped(f"while: carry {i} after a turn", shape, out.type, formal.type)
+               for i, (formal, out, shape) in enumerate(zip(body.inputs, body.outputs[:carries], attributes["shapes"]))]
+    stacks = [TensorType(out.dtype, shape) for out, shape in zip(body.outputs[carries:], attributes["shapes"][carries:])]
+    return (*results, *stacks, TensorType(INT64, ()))
 
 
 def _while(attributes, *operands):
-    """carries, captured values → the carries when the condition first fails"""
-    carries = attributes["num_carry"]
+    """carries, captured values → the carries when the condition first fails, the collected values stacked, the number of turns"""
+    carries, body = attributes["num_carry"], attributes["body"]
     state, captured = operands[:carries], operands[carries:]
+    collected = []
     while attributes["condition"](*state, *captured)[0]:
-        state = attributes["body"](*state, *captured)
-    return tuple(state)
+        results = body(*state, *captured)
+        state = results[:carries]
+        collected.append(results[carries:])
+    stacked = [np.stack(column) for column in zip(*collected)] if collected else [
+        np.zeros((0, *(d if isinstance(d, int) else 0 for d in t.shape)), t.dtype) for t in body.output_types[carries:]]
+    return (*state, *stacked, np.int64(len(collected)))
 
 
 register(Operator("while", "control", infer=_infer_while, evaluate=_while, accuracy="sum", multiple_outputs=True,

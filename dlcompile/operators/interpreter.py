@@ -15,6 +15,9 @@ from dlcompile.graph import DEFINE, OPERATORS, Dim, Graph, Node, Operator, Tenso
 from dlcompile.graph.dim import Symbol
 from dlcompile.graph.graph import Constraint, topological_order
 
+PROMISES = ("shapes", "defines", "sizes")
+"""attributes of control flow that tell of results to those who cannot see them"""
+
 Observer = Callable[[Node, tuple[np.ndarray, ...]], None]
 
 
@@ -74,7 +77,8 @@ def evaluate_node(node: Node, *operands: np.ndarray, symbols: Mapping[str, int] 
     if node.op == DEFINE:
         return operands
     operator, symbols = OPERATORS[node.op], symbols or {}
-    attributes = {key: _concrete(value, symbols) for key, value in node.attributes.items()}
+    hidden = PROMISES if operator.family == "control" else ()
+    attributes = {key: _concrete(value, symbols) for key, value in node.attributes.items() if key not in hidden}
     if operator.evaluate is None:
         results = _evaluate_composite(operator, attributes, operands)
     else:

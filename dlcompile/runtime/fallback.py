@@ -74,24 +74,35 @@ class Caller:
         symbols = ffi.new("int64_t[]", values or 1)
         shapes = tuple(port[5] if port[5] is not None else self._shape(symbols, len(arrays) + i, len(port[2]))
                        for i, port in enumerate(self._outputs))
-        if out is None:
-            results = tuple(self.empty(shape, port[4]) for shape, port in zip(shapes, self._outputs))
-        else:
-            results = self.arguments.outputs(out, shapes, args)
-        sources, targets = (ffi.new("void *[]", [ffi.cast("void *", a.ctypes.data) for a in group] or 1) for group in (arrays, results))
-        context, info = self._take(), self.library.c_info
+        sources = _pointers(arrays)
+        context = self._take()
         try:
-            if seconds is not None:
-                info.profile(context, ffi.cast("double *", seconds.ctypes.data))
-            status = info.run(context, symbols, ffi.cast("const void *const *", sources), targets)  # without the GIL
-            if seconds is not None:
-                info.profile(context, ffi.NULL)
+            if out is None:
+                status, results = self._run(context, symbols, sources, shapes, seconds)
+            else:
+                results = self.arguments.outputs(out, shapes, args)
+                status = self._call(context, symbols, sources, _pointers(results), seconds)
             message = self._message(context) if status else ""
         finally:
             self._idle.append(context)
         if status:
             raise self.arguments.failed(status, message)
         return self.arguments.finish(results, out)
+
+    def _run(self, context, symbols, sources, shapes: tuple, seconds: np.ndarray | None):
+        """(status, outputs) of a run that makes its own outputs."""
+        results = tuple(self.empty(shape, port[4]) for shape, port in zip(shapes, self._outputs))
+        return self._call(context, symbols, sources, _pointers(results), seconds), results
+
+    def _call(self, context, symbols, sources, targets, seconds: np.ndarray | None) -> int:
+        """The library's function; cffi lets go of the GIL for it."""
+        info = self.library.c_info
+        if seconds is not None:
+            info.profile(context, ffi.cast("double *", seconds.ctypes.data))
+        status = info.run(context, symbols, ffi.cast("const void *const *", sources), targets)
+        if seconds is not None:
+            info.profile(context, ffi.NULL)
+        return status
 
     def _bind(self, args: tuple, arrays: list[np.ndarray]) -> list[int]:
         """The values of the symbols, in order."""
@@ -114,6 +125,10 @@ class Caller:
         if status:
             raise self.arguments.failed(status, self._message(ffi.NULL))
         return tuple(dims[axis] for axis in range(rank))
+
+
+def _pointers(arrays):
+    return ffi.new("void *[]", [ffi.cast("void *", a.ctypes.data) for a in arrays] or 1)
 
 
 def _fits(extent: int, axis: tuple[int, int, int], values: list[int]) -> bool:

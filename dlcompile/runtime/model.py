@@ -11,6 +11,7 @@ import numpy as np
 
 from dlcompile.errors import ArgumentError, LibraryError
 from dlcompile.runtime.arguments import Arguments
+from dlcompile.runtime.dynamic import DynamicCaller
 from dlcompile.runtime.library import Library, ffi
 from dlcompile.runtime.ports import CallProfile, ModelInfo, TensorInfo
 
@@ -26,7 +27,7 @@ _FORMATS = {"float64": "d", "float32": "f", "float16": "e", "int64": "lq", "int3
 _FUNCTIONS = ("run", "create", "destroy", "error", "shape", "profile", "context_threads")
 
 
-class CompiledModel(Caller):
+class CompiledModel:
     """A model in a shared library. Call it with its inputs, in order or by name: NumPy arrays of the exact element type, or anything with
     the buffer protocol, `__array__` or `__dlpack__`; Python numbers and lists become the expected type. One output is returned as an
     array, several as a tuple. `out=` takes an array (a tuple of arrays) to write to.
@@ -107,6 +108,14 @@ class CompiledModel(Caller):
         return f"<CompiledModel {self.name}({inputs}) -> {outputs}>"
 
 
+class _StaticModel(CompiledModel, Caller):
+    """A model whose outputs have a size that is known before it runs."""
+
+
+class _DynamicModel(CompiledModel, DynamicCaller):
+    """A model of which some output has not."""
+
+
 def check_threads(threads: int | None) -> None:
     """ArgumentError for a number of threads that no context can have (DLC_MAX_THREADS of csrc/dlc_runtime.h)."""
     if threads is not None and not 1 <= threads <= 1024:
@@ -118,7 +127,9 @@ def load(path: str | os.PathLike, *, threads: int | None = None) -> CompiledMode
 
     LibraryError where the file is none, is truncated, is of another format, or needs a CPU that this one is not.
     """
-    return CompiledModel(Library(path), threads)
+    library = Library(path)
+    unknown = any(symbol == -3 for port in library.info.outputs for symbol, _, _ in port.axes)
+    return (_DynamicModel if unknown else _StaticModel)(library, threads)
 
 
 def save_library(descriptor: int, header_text: str, path: str | os.PathLike) -> Path:

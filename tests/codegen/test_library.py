@@ -133,7 +133,7 @@ def test_two_kernels_of_one_name_are_refused():
     other = replace(SCALE, body="    (void)x;\n")
     calls = (*program.calls, replace(program.calls[0], kernel=other))
     with pytest.raises(InvalidModelError, match="scale"):
-        generate(replace(program, calls=calls), NATIVE)
+        generate(replace(program, steps=calls), NATIVE)
 
 
 def test_generating_is_repeatable():

@@ -56,7 +56,7 @@ class TestWhile:
         return condition, graph("body", [v, s, unused], ops.select(odd, v * 3 + 1, ops.div(v, 2)), s + 1)
 
     def test_turns(self):
-        """The Collatz sequence, at most `limit` (captured) steps of it."""
+        """The Collatz sequence, at most `limit` (captured) steps of it; the turns are counted too."""
         x, limit = scalar("x", np.int64), scalar("limit", np.int64)
         made = ops.while_loop(*self.collatz(), x, np.int64(0), limit, num_carry=2)
         whole = verify(Graph("g", [x, limit], made))
@@ -65,7 +65,7 @@ class TestWhile:
             steps = 0
             while value != 1 and steps < limit:
                 value, steps = value * 3 + 1 if value % 2 else value // 2, steps + 1
-            return value, steps
+            return value, steps, steps
 
         for start, most in ((27, 1000), (1, 5), (97, 10), (2**40, 100)):
             assert tuple(int(r) for r in evaluate(whole, [np.int64(start), np.int64(most)])) == count(start, most)
@@ -75,8 +75,8 @@ class TestWhile:
         x = scalar("x", np.int64)
         with pytest.raises(ShapeError, match="takes 3 operands, 2 are given"):
             ops.while_loop(condition, body, x, x, num_carry=2)
-        with pytest.raises(ShapeError, match="yields 2 values for 1 carries"):
-            ops.while_loop(condition, body, x, x, x, num_carry=1)
+        with pytest.raises(ShapeError, match="yields 2 values for 3 carries"):
+            ops.while_loop(condition, body, x, x, x, num_carry=3)
         with pytest.raises(DTypeError, match="condition must yield one bool scalar"):
             ops.while_loop(graph("c", condition.inputs, condition.inputs[0]), body, x, x, x, num_carry=2)
         wrong = graph("body", body.inputs, ops.cast(body.outputs[0], np.int32), body.outputs[1])

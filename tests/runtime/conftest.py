@@ -5,11 +5,10 @@ import pytest
 from dlcompile.codegen import generate
 from dlcompile.graph import symbol
 from dlcompile.kernels.target import resolve_target
-from dlcompile.runtime import CompiledModel
 from dlcompile.runtime.arguments import Arguments
 from dlcompile.runtime.fallback import Caller as PlainCaller
 from dlcompile.runtime.library import Library
-from dlcompile.runtime.model import _port
+from dlcompile.runtime.model import _port, _StaticModel
 from dlcompile.toolchain import build
 from tests.programs import FLOAT, constrained, copies, weighted_sum
 
@@ -47,7 +46,7 @@ def libraries(tmp_path_factory):
 @pytest.fixture(params=["cython", "plain"])
 def load_model(request, libraries):
     """load_model(name, threads=None) with each of the call paths."""
-    kind = CompiledModel if request.param == "cython" else PlainModel
+    kind = _StaticModel if request.param == "cython" else PlainModel
     if request.param == "cython":
         pytest.importorskip("dlcompile.runtime._call")
 

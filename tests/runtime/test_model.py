@@ -114,8 +114,8 @@ def test_what_is_no_model_is_refused_unopened(libraries, tmp_path):
 
 
 def test_other_formats_and_cpus_are_refused(libraries, tmp_path):
-    with pytest.raises(LibraryError, match="format 7; this is dlcompile .* loads format 1"):
-        load(changed(libraries["weighted"], tmp_path, b"format=1\n", b"format=7\n"))
+    with pytest.raises(LibraryError, match="format 7; this is dlcompile .* loads format 2"):
+        load(changed(libraries["weighted"], tmp_path, b"format=2\n", b"format=7\n"))
     note = subprocess.run(["strings", str(libraries["weighted"])], capture_output=True, text=True).stdout
     features = next(line for line in note.splitlines() if line.startswith("features="))
     with pytest.raises(LibraryError, match="this CPU lacks telepath"):

@@ -1,0 +1,43 @@
+"""The call path of models with outputs whose size only a run knows: a run tells where such an output is, and it is copied from there."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dlcompile.errors import ArgumentError
+from dlcompile.runtime.fallback import Caller, ffi
+
+
+class DynamicCaller(Caller):
+    """Calls one model. As `fallback.Caller`; what a call costs more is little beside what such models do."""
+
+    def _invoke(self, args: tuple, out: Any, seconds: np.ndarray | None):
+        if out is not None:
+            names = ", ".join(repr(port[3]) for port in self._outputs if _is_unknown(port))
+            raise ArgumentError(f"{self.arguments.name}: out cannot be given, the size of {names} is known only after a run")
+        return super()._invoke(args, None, seconds)
+
+    def _run(self, context, symbols, sources, shapes: tuple, seconds: np.ndarray | None):
+        results: list[Any] = []
+        pointers = ffi.new("void *[]", len(self._outputs) or 1)
+        for i, (shape, port) in enumerate(zip(shapes, self._outputs)):
+            unknown = _is_unknown(port)
+            results.append(ffi.new("dlc_array *") if unknown else self.empty(shape, port[4]))
+            pointers[i] = results[i] if unknown else ffi.cast("void *", results[i].ctypes.data)
+        status = self._call(context, symbols, sources, pointers, seconds)
+        if status:
+            return status, ()
+        return status, tuple(self._copied(r, p) if _is_unknown(p) else r for r, p in zip(results, self._outputs))
+
+    def _copied(self, array, port) -> np.ndarray:
+        """A NumPy array of what the context has."""
+        result = self.empty(tuple(array.dims[axis] for axis in range(array.rank)), port[4])
+        if result.nbytes:
+            ffi.memmove(ffi.cast("char *", result.ctypes.data), array.data, result.nbytes)
+        return result
+
+
+def _is_unknown(port) -> bool:
+    """Whether a port has a dimension that only a run knows (`dlc_dim.symbol`)."""
+    return any(symbol == -3 for symbol, _, _ in port[2])
