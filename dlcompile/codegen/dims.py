@@ -4,6 +4,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from dlcompile.codegen.names import c_comment
+from dlcompile.errors import ShapeError
 from dlcompile.graph import Dim, DimLike
 from dlcompile.graph.dim import Operation, Symbol
 
@@ -66,9 +67,9 @@ class Expressions:
 
 
 def c_int(value: int) -> str:
-    """An int64_t literal."""
+    """An int64_t literal. ShapeError for a size that has none."""
     if not -(2**63) < value < 2**63:
-        raise OverflowError(f"a size of {value} does not fit 64 bits")
+        raise ShapeError(f"a size of {value} does not fit 64 bits")
     return str(value) if abs(value) < 2**31 else f"INT64_C({value})"
 
 

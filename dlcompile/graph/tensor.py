@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcompile.errors import Error, InvalidModelError
+from dlcompile.errors import Error, InvalidModelError, ShapeError
 from dlcompile.graph.dim import Dim, DimLike, Symbol, product
 from dlcompile.graph.dtypes import as_dtype, dtype_name
 from dlcompile.graph.operator import OPERATORS
@@ -31,6 +31,14 @@ class TensorType:
     def __post_init__(self):
         object.__setattr__(self, "dtype", as_dtype(self.dtype))
         object.__setattr__(self, "shape", tuple(d if isinstance(d, Dim) else int(d) for d in self.shape))
+        least = self.dtype.itemsize
+        for dim in self.shape:
+            if isinstance(dim, int):
+                if dim < 0:
+                    raise ShapeError(f"{self} has a negative dimension")
+                least *= dim or 1  # strides count the others where one is 0
+        if least >= 2**63:
+            raise ShapeError(f"{self} has more bytes than 64 bits can count")
 
     @property
     def rank(self) -> int:

@@ -6,6 +6,7 @@ parsed when it is asked for.
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import cffi
 
@@ -32,6 +33,7 @@ def make_builder(header: str) -> cffi.FFI:
     return builder
 
 
+@cache  # pointers of one FFI are not those of another
 def load_ffi() -> cffi.FFI:
     """The generated module's FFI, or a new one."""
     try:

@@ -39,6 +39,16 @@ class TestTypes:
         assert str(t) == "bfloat16[n, 3]" and t.size == 3 * N and t.nbytes == 6 * N and t.rank == 2 and not t.is_static
         assert type(t.shape[1]) is int
 
+    @pytest.mark.parametrize("shape", [(2**61,), (2**31, N, 2**31), (2**40, 0, 2**40), (10**30, 0)])
+    def test_sizes_beyond_64_bits_are_refused(self, shape):
+        with pytest.raises(ShapeError, match="more bytes than 64 bits can count"):
+            TensorType(np.float32, shape)
+        assert TensorType(np.float32, (2**30, N, 2**30)).rank == 3
+
+    def test_negative_dimensions_are_refused(self):
+        with pytest.raises(ShapeError, match="negative"):
+            TensorType(np.float32, (3, -1))
+
     def test_names_of_dtypes(self):
         assert all(as_dtype(dtype_name(d)) == d for d in DTYPES)
         with pytest.raises(TypeError, match="complex64 is not supported; supported are float64, "):
