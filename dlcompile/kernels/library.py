@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dlcompile.graph import Node, Tensor
-from dlcompile.kernels import attention, ordering, recurrence, scatter
+from dlcompile.kernels import attention, ordering, recurrence, scatter, selection
 from dlcompile.kernels.access import Storage
 from dlcompile.kernels.group import Context, Group, Lowered
 
@@ -14,6 +14,9 @@ FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
     "scatter_elements": scatter.lower_scatter,
     "sort": ordering.lower_ordering,
     "top_k": ordering.lower_ordering,
+    "flatnonzero": selection.lower_flatnonzero,
+    "unique": selection.lower_unique,
+    "non_max_suppression": selection.lower_non_max_suppression,
     "lstm_sequence": recurrence.lower_sequence,
     "gru_sequence": recurrence.lower_sequence,
     "rnn_sequence": recurrence.lower_sequence,
@@ -26,6 +29,9 @@ OPERANDS: dict[str, Callable[[Node, Callable[[Tensor], Storage | None]], set[Ten
     "scatter_elements": lambda node, stored: set(),
     "sort": ordering.operands_to_copy,
     "top_k": ordering.operands_to_copy,
+    "flatnonzero": selection.operands_to_copy,
+    "unique": selection.operands_to_copy,
+    "non_max_suppression": selection.operands_to_copy,
 }
 """operator → the operands that have to be copied before its kernel can read them; without a row, all that are views"""
 

@@ -58,7 +58,7 @@ def compute_in_float32(graph: Graph) -> Graph:
             wide.update(zip(node.outputs, made, strict=True))
     outputs = [widened(t) if t.producer is not None else t for t in graph.outputs]
     narrowed = [new if new.dtype == old.dtype else apply("cast", new, dtype=old.dtype) for old, new in zip(graph.outputs, outputs)]
-    return graph.with_outputs(narrowed)
+    return graph.with_outputs(narrowed, {s: wide.get(t, t) for s, t in graph.definitions.items()})
 
 
 def _convolution(node: Node, inputs: tuple[Tensor, ...]):

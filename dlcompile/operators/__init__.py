@@ -20,6 +20,7 @@ from dlcompile.operators import (  # noqa: F401
                                  reductions,
                                  resampling,
                                  resize,
+                                 selection,
                                  windows,
 )
 from dlcompile.operators.interpreter import evaluate, evaluate_node

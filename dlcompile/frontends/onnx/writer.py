@@ -127,8 +127,11 @@ class Writer:
     def _symbol(self, symbol: Symbol) -> str:
         """The value of a symbol from an input whose shape has it: alone, or as the only symbol of k*symbol + c."""
         alone = Dim({(symbol,): 1})
-        if alone in self.dims:
-            return self.dims[alone]
+        writer: Writer | None = self
+        while writer is not None:  # what is known outside of a nested graph is known in it
+            if alone in writer.dims:
+                return writer.dims[alone]
+            writer = writer.outer
         candidates = [(tensor, axis) for tensor in self.root.graph.inputs for axis, dim in enumerate(tensor.shape)
                       if isinstance(dim, Dim) and set(dim.terms) <= {(symbol,), ()} and dim.symbols]
         candidates.sort(key=lambda place: place[0].shape[place[1]] != alone)

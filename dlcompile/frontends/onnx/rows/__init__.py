@@ -15,9 +15,11 @@ from dlcompile.frontends.onnx.rows import (  # noqa: F401
     indexing,
     movement,
     normalization,
+    ordering,
     pooling,
     quantization,
     recurrent,
     reduction,
     resizing,
+    sequences,
 )

@@ -119,22 +119,3 @@ def reverse_sequence(node: OnnxNode, x: Tensor, lengths: Tensor) -> Tensor:
     mirrored = ops.sub(ops.sub(length, make_constant(np.int64(1))), step)
     source = ops.select(ops.lt(step, length), mirrored, step)
     return ops.take_along_axis(x, ops.broadcast_to(source, x.shape), time)
-
-
-@importer("Compress", since=9)
-def compress(node: OnnxNode, x: Tensor, condition: Tensor) -> Tensor:
-    """The slices where a constant condition holds."""
-    kept = np.flatnonzero(node.constant(condition, "the condition"))
-    if node["axis"] is None:
-        return ops.gather(ops.reshape(x, (x.type.size,)), make_constant(kept.astype(np.int64)), 0)
-    return ops.gather(x, make_constant(kept.astype(np.int64)), as_axis(node["axis"], x.rank))
-
-
-@importer("NonZero", since=9)
-def non_zero(node: OnnxNode, x: Tensor) -> Tensor:
-    """The indices of the elements of a constant that are not zero, [rank, count]."""
-    return make_constant(
-        np.stack(np.nonzero(node.constant(x, "the operand (its result has a size that depends on data)"))).astype(
-            np.int64
-        )
-    )

@@ -1,11 +1,10 @@
-"""Reductions, searches along an axis, running sums, order."""
+"""Reductions, searches along an axis, running sums."""
 from __future__ import annotations
 
 from dlcompile import ops
-from dlcompile.errors import InvalidModelError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.shapes import as_axes, as_axis, axes_of
-from dlcompile.graph import Tensor, known_dims
+from dlcompile.graph import Tensor
 
 REDUCTIONS = {
     "ReduceSum": ops.reduce_sum,
@@ -62,21 +61,3 @@ def cumulative(node: OnnxNode, x: Tensor, axis: Tensor) -> Tensor:
     run = ops.cumsum if node.op_type == "CumSum" else ops.cumprod
     axis = as_axis(int(node.constant(axis, "the axis").item()), x.rank)
     return run(x, axis, exclusive=bool(node["exclusive"]), reverse=bool(node["reverse"]))
-
-
-@importer("TopK")
-def top_k_by_attribute(node: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor]:
-    return _top_k(node, x, node["k"])
-
-
-@importer("TopK", since=10)
-def top_k(node: OnnxNode, x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
-    (count,) = known_dims(k, "k")
-    return _top_k(node, x, count)
-
-
-def _top_k(node: OnnxNode, x: Tensor, k) -> tuple[Tensor, Tensor]:
-    axis = as_axis(node["axis"], x.rank)
-    if isinstance(k, int) and (k < 0 or (isinstance(x.shape[axis], int) and k > x.shape[axis])):
-        raise InvalidModelError(f"k is {k}; axis {axis} of {x.type} has not as many")
-    return ops.top_k(x, k, axis, largest=bool(node.get("largest", 1)))
