@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 import dlcompile as dlc
 from tests import models, qemu
@@ -28,3 +29,13 @@ def test_a_refusal_is_said_in_words() -> None:
     model = qemu.EmulatedModel(models.mlp())
     with pytest.raises(dlc.ExecutionError, match="wrong shape"):
         model.run({"x": np.zeros((2, 19), np.float32)})
+
+
+def test_sizes_from_data() -> None:
+    """Outputs whose size only a run knows come as the run says."""
+    node = helper.make_node("NonZero", ["x"], ["where"])
+    graph = helper.make_graph([node], "nonzero", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
+                              [helper.make_tensor_value_info("where", TensorProto.INT64, [2, None])])
+    model = qemu.EmulatedModel(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9))
+    for x in (np.eye(4, 3, dtype=np.float32), np.zeros((2, 3), np.float32), np.zeros((0, 3), np.float32)):
+        np.testing.assert_array_equal(model.run({"x": x})["where"], np.array(np.nonzero(x)))

@@ -137,6 +137,15 @@ static void bind_symbols(const dlc_model_info *info, array *const *inputs, int64
     }
 }
 
+/* Whether the size of an output is known before a run; a run tells where the others are in a dlc_array. */
+static int is_known(const dlc_port *port)
+{
+    for (int32_t axis = 0; axis < port->rank; ++axis)
+        if (port->dims[axis].symbol == -3)
+            return 0;
+    return 1;
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 5)
@@ -164,12 +173,13 @@ int main(int argc, char **argv)
     int64_t *symbols = allocate((size_t)info->symbol_count, sizeof *symbols);
     bind_symbols(info, inputs, symbols);
     int64_t(*dims)[64] = allocate((size_t)out, sizeof *dims);
+    dlc_array *arrays = allocate((size_t)out, sizeof *arrays);
     void **targets = allocate((size_t)out, sizeof *targets);
     for (int32_t i = 0; i < out; ++i) {
         const dlc_port *port = &info->outputs[i];
         if (info->shape(symbols, in + i, dims[i]))
             fail(port->name, info->error(NULL));
-        targets[i] = allocate((size_t)elements(port->rank, dims[i]), (size_t)port->itemsize);
+        targets[i] = is_known(port) ? allocate((size_t)elements(port->rank, dims[i]), (size_t)port->itemsize) : &arrays[i];
     }
     void *context = info->create(NULL);
     if (!context)
@@ -180,8 +190,10 @@ int main(int argc, char **argv)
     file = fopen(argv[4], "wb");
     if (!file)
         fail(argv[4], "cannot be opened");
-    for (int32_t i = 0; i < out; ++i)
-        write_array(file, &info->outputs[i], dims[i], targets[i]);
+    for (int32_t i = 0; i < out; ++i) {
+        const int known = is_known(&info->outputs[i]);
+        write_array(file, &info->outputs[i], known ? dims[i] : arrays[i].dims, known ? targets[i] : arrays[i].data);
+    }
     if (fclose(file))
         fail(argv[4], "cannot be written");
     info->destroy(context);
