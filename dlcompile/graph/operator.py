@@ -6,7 +6,7 @@ which all of that follows. How an operator is compiled is said in `kernels`, how
 from __future__ import annotations
 
 import contextvars
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,13 +71,30 @@ class Operator:
             if _constraints.get() is not None:  # a decomposition inside a decomposition passes its constraints on
                 _constraints.get().extend(inner)
 
-    def evaluate_known(self, attributes: Mapping[str, Any], *values: np.ndarray):
-        """Outputs of `evaluate` on object arrays of Dims, as a tuple; None where the answer depends on the symbols' values."""
+    def evaluate_known(self, attributes: Mapping[str, Any], values: Sequence[np.ndarray], inputs: Sequence[TensorType],
+                       outputs: Sequence[TensorType]) -> tuple[np.ndarray | None, ...]:
+        """Outputs of `evaluate` on object arrays of ints and Dims; None for one that depends on the symbols' values or is no integer.
+
+        Where no Dim is among the values the arrays are of the operands' own types, so that integers wrap as those do.
+        """
+        if not any(isinstance(v, Dim) for array in values for v in array.flat):
+            values = [array.astype(t.dtype) for array, t in zip(values, inputs)]
         try:
             result = self.evaluate(attributes, *values)
-        except (Undecided, TypeError, ValueError, ZeroDivisionError):
-            return None
-        return tuple(np.asarray(r, dtype=object) for r in (result if isinstance(result, tuple) else (result,)))
+        except (Undecided, TypeError, ValueError, ZeroDivisionError, OverflowError):
+            return (None,) * len(outputs)
+        results = result if isinstance(result, tuple) else (result,)
+        return tuple(_whole(np.asarray(r).astype(object), t) for r, t in zip(results, outputs))
+
+
+def _whole(array: np.ndarray, of: TensorType) -> np.ndarray | None:
+    """The array, if it holds what an integer type can hold."""
+    if of.dtype.kind not in "iub":
+        return None
+    if of.dtype.kind == "b":
+        return array
+    info = np.iinfo(of.dtype)
+    return array if all(isinstance(v, Dim) or info.min <= v <= info.max for v in array.flat) else None
 
 
 def register(operator: Operator) -> Operator:

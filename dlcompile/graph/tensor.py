@@ -197,8 +197,8 @@ def apply(op: str, *inputs: Tensor, **attributes) -> Tensor | tuple[Tensor, ...]
         raise type(error)(note) from None
     node = Node(op, inputs, attributes, types, current_origin(), constraints)
     if operator.shape_arithmetic and all(t.known is not None for t in inputs):
-        known = operator.evaluate_known(attributes, *(t.known for t in inputs))
-        for tensor, value in zip(node.outputs, known or ()):
+        known = operator.evaluate_known(attributes, [t.known for t in inputs], [t.type for t in inputs], types)
+        for tensor, value in zip(node.outputs, known):
             if value is not None and value.size <= _KNOWN_LIMIT and not isinstance(tensor.type.size, Dim):
                 tensor.known = value.reshape(tensor.type.shape)
     return node.outputs[0] if len(node.outputs) == 1 and not operator.multiple_outputs else node.outputs

@@ -17,7 +17,7 @@ from dlcompile.kernels.access import CannotFuse, Coordinates, axes_symbols, line
 from dlcompile.kernels.emit import BOOL, INT64, Emitter, Parameters, both, cast, identity, within
 from dlcompile.kernels.group import EXPENSIVE, Context, Group, Lowered, cost, finish, forward, worth_sharing
 from dlcompile.kernels.ir import (Accumulate, Apply, Assign, Declare, Expression, Index, Load, Local, LocalBuffer, Loop, Number,
-                                  ScratchBuffer, Statement, Store, When)
+                                  ScratchBuffer, Statement, Store, When, symbols_used)
 from dlcompile.kernels.nest import Axis, Block, axes_of, nest
 
 COLUMN_BLOCK = 64  # elements of the kept innermost axis that one accumulator array holds: four AVX-512 vectors
@@ -185,9 +185,13 @@ class RowEmitter(Emitter):
         lane = self.block
         self.statements.append(LocalBuffer(accumulator, dtype, COLUMN_BLOCK if not _fits(lane) else lane.extent))
         self.statements.append(Loop(lane.name, lane.extent, (Store(accumulator, lane.symbol, start),), "vector"))
-        lane_loop: Block = nest((lane,), (*lets, Accumulate(accumulator, reduction.combine, value, lane.symbol)), parallel=False)
-        if condition is not None:
-            lane_loop = (When(condition, lane_loop),)
+        step: Block = (*lets, Accumulate(accumulator, reduction.combine, value, lane.symbol))
+        if condition is None:
+            lane_loop = nest((lane,), step, parallel=False)
+        elif lane.name in symbols_used(When(condition, ())):
+            lane_loop = nest((lane,), (When(condition, step),), parallel=False)  # a window padded along the lanes
+        else:
+            lane_loop = (When(condition, nest((lane,), step, parallel=False)),)
         self.statements += nest(axes_of(r), lane_loop, parallel=False, vector=False)
         return Load(accumulator, lane.symbol, dtype)
 

@@ -111,6 +111,8 @@ def shrink(attributes, x: Tensor) -> Tensor:
     """x + bias where x < -lambd, x - bias where x > lambd, else 0"""
     bias, lambd = attributes["bias"], attributes["lambd"]
     upper = ops.select(ops.gt(x, scalar(x, lambd)), ops.sub(x, scalar(x, bias)), scalar(x, 0))
+    if x.dtype.kind == "u" and lambd >= 0:
+        return upper  # nothing is below
     return ops.select(ops.lt(x, scalar(x, -lambd)), ops.add(x, scalar(x, bias)), upper)
 
 
@@ -150,5 +152,7 @@ def logsumexp(attributes, x: Tensor) -> Tensor:
 def hardmax(attributes, x: Tensor) -> Tensor:
     """1 at the first largest element along `axis`, 0 elsewhere"""
     axis = attributes["axis"]
+    if x.shape[axis] == 0:
+        return x
     place = ops.iota(np.int64, x.shape, axis)
     return ops.cast(ops.eq(place, ops.argmax(x, axis, keepdims=True)), x.dtype)

@@ -150,13 +150,19 @@ def _pick(condition, a, b):
     return a if condition else b
 
 
+def _plain(a):
+    if isinstance(a, Dim):
+        raise Undecided
+    return a
+
+
 KNOWN = {
     "add": _each(lambda a, b: a + b), "sub": _each(lambda a, b: a - b), "mul": _each(lambda a, b: a * b), "div": _each(_truncated),
     "neg": _each(lambda a: -a), "maximum": _each(lambda a, b: dim_max(a, b)), "minimum": _each(lambda a, b: dim_min(a, b)),
     "eq": _each(_decided_equal), "ne": _each(lambda a, b: not _decided_equal(a, b)), "lt": _each(_decided_less),
     "gt": _each(lambda a, b: _decided_less(b, a)), "le": _each(lambda a, b: not _decided_less(b, a)),
-    "ge": _each(lambda a, b: not _decided_less(a, b)), "and": _each(lambda a, b: bool(a) and bool(b)),
-    "or": _each(lambda a, b: bool(a) or bool(b)), "not": _each(lambda a: not a), "select": _each(_pick),
+    "ge": _each(lambda a, b: not _decided_less(a, b)), "and": _each(lambda a, b: _plain(a) & _plain(b)),
+    "or": _each(lambda a, b: _plain(a) | _plain(b)), "not": _each(lambda a: not a if isinstance(a, bool) else ~_plain(a)), "select": _each(_pick),
     "rem": _each(_remainder),
     "abs": _each(lambda a: a if at_least(a, 0) else -a if at_least(0, a) else _undecided()),
 }

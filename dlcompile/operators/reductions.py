@@ -77,6 +77,8 @@ def _infer_position(types, attributes):
 def _position(function):
     def evaluate(attributes, x):
         axis, keepdims = attributes["axis"], attributes["keepdims"]
+        if not x.shape[axis]:  # as symbolic axes may turn out to be: the position is 0, as in the compiled model
+            return np.zeros(reduced_shape(x.shape, (axis,), keepdims), np.int64)
         if attributes["select_last_index"]:
             return x.shape[axis] - 1 - function(np.flip(x, axis), axis=axis, keepdims=keepdims)
         return np.asarray(function(x, axis=axis, keepdims=keepdims))

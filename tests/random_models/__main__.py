@@ -17,31 +17,38 @@ import sys
 import time
 from collections import Counter
 
-from tests.random_models.running import BATCH, compiled, describe, findings, interpreted, reduced, seeded
+from tests.random_models.running import BATCH, compiled, describe, findings, interpreted, reduced, screened, seeded
 
 SANITIZE = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
 
 def work(seeds: list[int], options: argparse.Namespace, pipe) -> None:
     """One batch, in a process of its own: a crash is a finding and not the end."""
-    run = interpreted if options.interpret else compiled(options.target, options.threads)
     models = [seeded(seed, only=options.only) for seed in seeds]
     pipe.send(("nodes", sum(n.op_type != "Constant" for m in models for n in m.nodes)))
-    found = findings(models, run)
-    first = {f.model.origin: f for f in reversed(found)}
-    for finding in first.values():
-        smaller = reduced(finding, run) if options.reduce else finding
-        pipe.send(("finding", f"{smaller}\n{describe(smaller.model)}"))
-    pipe.send(("done", len(first)))
+    models, found = screened(models)
+    runs = [(interpreted, found)]
+    if not options.interpret:
+        run = compiled(options.target, options.threads)
+        runs.append((run, findings(models, run)))
+    for run, found in runs:
+        for finding in found:
+            if finding.refused:
+                pipe.send(("refused", finding.what.split(": ")[-1].split(" (")[0]))
+        found = [f for f in found if not f.refused]
+        for finding in {f.model.origin: f for f in reversed(found)}.values():
+            smaller = reduced(finding, run) if options.reduce else finding
+            pipe.send(("finding", f"{smaller}\n{describe(smaller.model)}"))
+    pipe.send(("done", None))
 
 
-def batch(seeds: list[int], options: argparse.Namespace) -> tuple[int, list[str]]:
-    """Nodes computed and findings of some seeds. A batch that crashes or hangs is tried seed by seed."""
+def batch(seeds: list[int], options: argparse.Namespace) -> tuple[int, list[str], Counter[str]]:
+    """Nodes computed, findings and refusals of some seeds. A batch that crashes or hangs is tried seed by seed."""
     receive, send = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("fork").Process(target=work, args=(seeds, options, send))
     process.start()
     send.close()
-    nodes, found, done = 0, [], False
+    nodes, found, refused, done = 0, [], Counter(), False
     deadline = time.monotonic() + options.timeout
     while not done and receive.poll(max(deadline - time.monotonic(), 0)):
         try:
@@ -50,16 +57,17 @@ def batch(seeds: list[int], options: argparse.Namespace) -> tuple[int, list[str]
             break
         nodes += value if kind == "nodes" else 0
         found += [value] if kind == "finding" else []
+        refused.update([value] if kind == "refused" else [])
         done = kind == "done"
     if not done:
         process.kill()
     process.join()
     if done:
-        return nodes, found
+        return nodes, found, refused
     if len(seeds) > 1:
         parts = [batch([seed], options) for seed in seeds]
-        return sum(p[0] for p in parts), [f for p in parts for f in p[1]]
-    return nodes, [f"seed {seeds[0]}: the process ended with {process.exitcode} (or took more than {options.timeout} s)"]
+        return sum(p[0] for p in parts), [f for p in parts for f in p[1]], sum((p[2] for p in parts), Counter())
+    return nodes, [f"seed {seeds[0]}: the process ended with {process.exitcode} (or took more than {options.timeout} s)"], refused
 
 
 def main() -> int:
@@ -82,16 +90,18 @@ def main() -> int:
         options.last = options.first + 1
     start, nodes, count = time.monotonic(), 0, 0
     kinds: Counter[str] = Counter()
+    refused: Counter[str] = Counter()
     for first in range(options.first, options.last, options.batch):
-        done, found = batch(list(range(first, min(first + options.batch, options.last))), options)
+        done, found, not_yet = batch(list(range(first, min(first + options.batch, options.last))), options)
         nodes += done
         count += len(found)
+        refused += not_yet
         for text in found:
             print(text, flush=True)
             kinds[text.splitlines()[-1].split(" = ")[-1].split("(")[0]] += 1
-        print(f"-- seeds {options.first} to {min(first + options.batch, options.last)}: {nodes} nodes, {count} disagree, "
+        print(f"-- seeds {options.first} to {min(first + options.batch, options.last)}: {nodes} nodes, {count} disagree, {refused.total()} refused, "
               f"{time.monotonic() - start:.0f} s", flush=True)
-    print(dict(kinds.most_common()))
+    print("disagree:", dict(kinds.most_common()), "refused:", dict(refused.most_common()))
     return bool(count)
 
 

@@ -59,6 +59,11 @@ class Value:
     def finite(self) -> bool:
         return not v.is_float(self.dtype) or bool(np.isfinite(self.array.astype(np.float64)).all())
 
+    @property
+    def moderate(self) -> bool:
+        """Finite, and so small that squares and sums of it are."""
+        return not self.array.size or self.finite and float(np.abs(self.array.astype(np.float64)).max()) < 1e4
+
 
 @dataclass
 class RandomModel:
@@ -87,6 +92,8 @@ class Builder:
         self.initializers: dict[str, np.ndarray] = {}
         self.symbolic = self.chance(0.4)
         self.symbols: dict[int, bool] = {}
+        self.pinned: dict[str, set[int]] = {}
+        self.names = 0
 
     # -- drawing --------------------------------------------------------------------------------------------------------------
     def chance(self, p: float) -> bool:
@@ -123,15 +130,18 @@ class Builder:
 
     # -- values ---------------------------------------------------------------------------------------------------------------
     def name(self, kind: str) -> str:
-        return f"{self.prefix}{kind}{len(self.values) + len(self.nodes) + len(self.initializers)}"
+        self.names += 1
+        return f"{self.prefix}{kind}{self.names}"
 
-    def given(self, array: np.ndarray, constant: float = 0.3, reuse: bool = True) -> Value:
-        """A value that no node makes: an input of the model, an initializer, or what a Constant node holds."""
+    def given(self, array: np.ndarray, constant: float = 0.3, reuse: bool = True, pinned: Iterable[int] = ()) -> Value:
+        """A value that no node makes: an input of the model, an initializer, or what a Constant node holds. Axes that an operator
+        has to know are `pinned`: declared as they are."""
         array = np.asarray(array)
         if self.chance(constant):
             return self.constant(array, reuse)
         name = self.name("x")
         self.inputs[name] = array
+        self.pinned[name] = {axis % array.ndim for axis in pinned}
         return self._keep(Value(name, [array]), reuse)
 
     def constant(self, array: np.ndarray, reuse: bool = False) -> Value:
@@ -249,7 +259,7 @@ class Builder:
         made = {name for node in self.nodes if node.op_type != "Constant" for name in node.output}
         outputs = [value for value in self.values if value.name in made and (not value.read or self.chance(0.15))]
         nodes, inputs, initializers = self._needed([o.name for o in outputs])
-        return RandomModel(self.prefix, self.opset, nodes, initializers, inputs, {name: self._dims(array) for name, array in inputs.items()},
+        return RandomModel(self.prefix, self.opset, nodes, initializers, inputs, {name: self._dims(name, array) for name, array in inputs.items()},
                            outputs, origin, {value.name: value for value in self.values})
 
     def _needed(self, names: Iterable[str]):
@@ -261,13 +271,13 @@ class Builder:
                 wanted |= set(node.input)
         return (nodes, {k: a for k, a in self.inputs.items() if k in wanted}, {k: a for k, a in self.initializers.items() if k in wanted})
 
-    def _dims(self, array: np.ndarray) -> tuple[int | str, ...]:
+    def _dims(self, name: str, array: np.ndarray) -> tuple[int | str, ...]:
         """The shape an input is declared with: extents as they are, or equal ones as one symbol."""
         if not self.symbolic:
             return array.shape
         for extent in array.shape:
             self.symbols.setdefault(extent, extent != 1 and self.chance(0.7))
-        return tuple(f"{self.prefix}n{e}" if self.symbols[e] else e for e in array.shape)
+        return tuple(f"{self.prefix}n{e}" if self.symbols[e] and axis not in self.pinned[name] else e for axis, e in enumerate(array.shape))
 
 
 def _distinct(samples: list[np.ndarray]) -> list[np.ndarray]:

@@ -61,6 +61,11 @@ class Finding:
     value: str
     what: str
 
+    @property
+    def refused(self) -> bool:
+        """Whether the compiler says that it has no kernel for something: no answer is no wrong answer."""
+        return self.what.startswith("UnsupportedOperatorError")
+
     def __str__(self) -> str:
         return f"{self.model.origin} (opset {self.model.opset}), {self.value or 'as a whole'}: {self.what}"
 
@@ -79,6 +84,29 @@ def findings(models: Sequence[RandomModel], run: Run) -> list[Finding]:
         return findings(models[:middle], run) + findings(models[middle:], run)
     return [Finding(m, value.name, what) for m in models for value in m.outputs if value.compared
             for what in [disagreement(np.asarray(results[value.name]), value.samples)] if what]
+
+
+def screened(models: Sequence[RandomModel]) -> tuple[list[RandomModel], list[Finding]]:
+    """The models that come out right without the C, and what is wrong with the others.
+
+    A compiled model takes two dimensions as equal where it cannot see whether they are (a symbol broadcast to something, the last
+    element of an axis that may be empty), and refuses to run where they differ. Where these inputs make it refuse, the dimensions become
+    numbers: what is left is a model that has to be right.
+    """
+    right, wrong = [], []
+    for model in models:
+        found = findings([model], interpreted)
+        if found and "must be equal" in found[0].what and model.dims:
+            model = static(model)
+            found = findings([model], interpreted)
+        wrong += found
+        right += [] if found else [model]
+    return right, wrong
+
+
+def static(model: RandomModel) -> RandomModel:
+    """The model with numbers for symbols."""
+    return replace(model, dims={name: array.shape for name, array in model.inputs.items()})
 
 
 # -- cutting down -----------------------------------------------------------------------------------------------------------------
@@ -108,8 +136,7 @@ def reduced(finding: Finding, run: Run) -> Finding:
     if best is None:
         return finding
     output = best.model.outputs[0].name
-    static = replace(best.model, dims={name: array.shape for name, array in best.model.inputs.items()})
-    best = wrong(static) or best
+    best = wrong(static(best.model)) or best
     given: set[str] = set()
     for node in reversed(best.model.nodes[:-1]):
         # samples of a given value are exact: what follows from it may be held to be off, never the reverse

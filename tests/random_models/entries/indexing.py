@@ -43,7 +43,7 @@ def gather_nd(b: Builder, op: str) -> None:
     columns = [np.zeros(outer, np.int64) if not e else b.numbers.integers(-e, e, outer) for e in x.shape[batch:batch + depth]]
     if not all(x.shape[batch:batch + depth]) and int(np.prod(outer)):
         raise Unsuitable("no positions")
-    b.add(op, [x, b.given(np.stack(columns, -1), 0.5, reuse=False)], tolerance=EXACT, **({"batch_dims": batch} if batch else {}))
+    b.add(op, [x, b.given(np.stack(columns, -1), 0.5, reuse=False, pinned=[-1])], tolerance=EXACT, **({"batch_dims": batch} if batch else {}))
 
 
 def _reduction(b: Builder, known: dict[str, int]) -> dict[str, str]:
@@ -88,7 +88,7 @@ def scatter_nd(b: Builder, op: str) -> None:
     columns = np.stack(np.unravel_index(flat, x.shape[:depth]), -1).astype(np.int64)
     columns = np.where(b.numbers.random(columns.shape) < 0.3, columns - np.array(x.shape[:depth]), columns)
     updates = b.fresh(x.dtype, (len(flat), *x.shape[depth:]))
-    b.add(op, [x, b.given(columns, 0.5, reuse=False), updates], tolerance=SUM if reduction else EXACT, **reduction)
+    b.add(op, [x, b.given(columns, 0.5, reuse=False, pinned=[-1]), updates], tolerance=SUM if reduction else EXACT, **reduction)
 
 
 @entry("OneHot")

@@ -1,7 +1,6 @@
 """Products: MatMul, Gemm, convolutions."""
 from __future__ import annotations
 
-
 from tests.random_models import values as v
 from tests.random_models.builder import Builder, Unsuitable
 from tests.random_models.entries.table import entry
@@ -76,7 +75,9 @@ def convolution(b: Builder, op: str) -> None:
         zero = b.given(v.ordinary(b.numbers, dtype, ()), 0.7, reuse=False) if b.chance(0.5) else None
         return b.add(op, [x, w, zero], tolerance=EXACT, **given)
     bias = b.fresh(dtype, (outputs,), finite=True, constant=0.7) if b.chance(0.5) else None
-    b.add(op, [x, w, bias], tolerance=PRODUCT, **given)
+    y, = b.add(op, [x, w, bias], tolerance=PRODUCT, **given)
+    if x.array.size and not y.array.size:
+        raise Unsuitable("padding takes everything away")
 
 
 @entry("ConvTranspose")
@@ -101,7 +102,12 @@ def transposed_convolution(b: Builder, op: str) -> None:
         given["pads"] = [b.integer(0, 2) for _ in range(2 * dims)]
     if b.chance(0.2) and "strides" in given:
         given["output_padding"] = [b.integer(0, s - 1) for s in strides]
+    if "SAME" in given.get("auto_pad", "") and any((k - 1) * d + 1 + p < s for k, d, s, p in zip(
+            kernel, given.get("dilations", [1] * dims), given.get("strides", [1] * dims), given.get("output_padding", [0] * dims))):
+        raise Unsuitable("negative padding, which every implementation shares out otherwise")
     bias = b.fresh(dtype, (outputs,), finite=True, constant=0.7) if b.chance(0.5) else None
-    b.add(op, [x, w, bias], tolerance=PRODUCT, **given)
+    y, = b.add(op, [x, w, bias], tolerance=PRODUCT, **given)
+    if x.array.size and not y.array.size:
+        raise Unsuitable("padding takes everything away")
 
 

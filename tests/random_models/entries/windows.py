@@ -1,7 +1,7 @@
 """Pooling."""
 from __future__ import annotations
 
-from tests.random_models.builder import Builder
+from tests.random_models.builder import Builder, Unsuitable
 from tests.random_models.entries.products import spatial
 from tests.random_models.entries.table import entry
 from tests.random_models.tolerance import EXACT, ITERATED, SUM
@@ -29,7 +29,11 @@ def pool(b: Builder, op: str) -> None:
         given["count_include_pad"] = b.integer(0, 1)
     if op == "LpPool" and b.chance(0.7):
         given["p"] = b.integer(1, 3)
-    outputs = 2 if op == "MaxPool" and b.chance(0.2) else 1
+    reach = [(k - 1) * d + 1 for k, d in zip(kernel, given.get("dilations", [1] * dims))]
+    pads = given.get("pads", [0] * 2 * dims)
+    if "SAME" not in given.get("auto_pad", "") and any(e + pads[i] + pads[i + dims] < r for i, (e, r) in enumerate(zip(x.shape[2:], reach))):
+        raise Unsuitable("the window does not fit")
+    outputs = 1
     b.add(op, [x], outputs, tolerance=EXACT if op == "MaxPool" else SUM if op == "AveragePool" else ITERATED, **given)
 
 

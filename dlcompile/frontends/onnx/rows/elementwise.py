@@ -89,6 +89,8 @@ def pow_(node: OnnxNode, x: Tensor, exponent: Tensor) -> Tensor:
         return ops.pow(x, exponent)
     if is_integer(x.dtype) and is_float(exponent.dtype):
         return ops.cast(ops.pow(ops.cast(x, np.float64), ops.cast(exponent, np.float64)), x.dtype)
+    if is_float(exponent.dtype) and exponent.dtype.itemsize > x.dtype.itemsize:
+        return ops.cast(ops.pow(ops.cast(x, exponent.dtype), exponent), x.dtype)
     return ops.pow(x, ops.cast(exponent, x.dtype))
 
 

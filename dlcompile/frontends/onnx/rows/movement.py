@@ -7,7 +7,7 @@ from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.shapes import as_axes, as_axis, axes_of, clamp
-from dlcompile.graph import DimLike, Tensor, at_least, ceildiv, dim_max, floordiv, known_dims, make_constant, product
+from dlcompile.graph import DimLike, Tensor, at_least, ceildiv, dim_max, dim_min, floordiv, known_dims, make_constant, product
 
 
 @importer("Identity")
@@ -165,6 +165,8 @@ def _slice(x: Tensor, starts, ends, axes, steps) -> Tensor:
             top, bottom = _bound(first, size, -1), _bound(last, size, -1)
             count = ceildiv(dim_max(top - bottom, 0), -step)
             low, high = dim_max(top + (count - 1) * step, 0), top + 1
+            if not at_least(count, 1):
+                low = dim_min(low, high)  # of no elements there is no first one
         start[axis], limit[axis], strides[axis] = low, dim_max(low, high), abs(step)
     y = ops.slice(x, tuple(start), tuple(limit), tuple(strides))
     return ops.reverse(y, tuple(sorted(backwards))) if backwards else y
@@ -274,15 +276,16 @@ def center_crop_pad(node: OnnxNode, x: Tensor, shape: Tensor) -> Tensor:
     zero = make_constant(np.zeros((), x.dtype))
     for axis, target in zip(axes, known_dims(shape, "target shape"), strict=True):
         size = x.shape[axis]
-        if at_least(size, target):
+        kept = dim_min(size, target)
+        if kept != size:
             start, limit = [0] * x.rank, list(x.shape)
-            start[axis] = floordiv(size - target, 2)
-            limit[axis] = start[axis] + target
+            start[axis] = floordiv(size - kept, 2)
+            limit[axis] = start[axis] + kept
             x = ops.slice(x, tuple(start), tuple(limit))
-        else:
+        if kept != target:
             low, high = [0] * x.rank, [0] * x.rank
-            low[axis] = floordiv(target - size, 2)
-            high[axis] = target - size - low[axis]
+            low[axis] = floordiv(target - kept, 2)
+            high[axis] = target - kept - low[axis]
             x = ops.pad(x, zero, tuple(low), tuple(high))
     return x
 

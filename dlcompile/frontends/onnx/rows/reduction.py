@@ -1,10 +1,22 @@
 """Reductions, searches along an axis, running sums."""
 from __future__ import annotations
 
+import numpy as np
+
 from dlcompile import ops
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.shapes import as_axes, as_axis, axes_of
-from dlcompile.graph import Tensor
+from dlcompile.graph import Tensor, is_integer
+
+
+def _through_floats(reduction):
+    """A reduction with a root or a logarithm, of integers too: computed in float64, cut off to an integer again."""
+    def reduce(x: Tensor, axes, keepdims) -> Tensor:
+        if not is_integer(x.dtype):
+            return reduction(x, axes, keepdims)
+        return ops.cast(reduction(ops.cast(x, np.float64), axes, keepdims), x.dtype)
+    return reduce
+
 
 REDUCTIONS = {
     "ReduceSum": ops.reduce_sum,
@@ -13,10 +25,10 @@ REDUCTIONS = {
     "ReduceMin": ops.reduce_min,
     "ReduceMean": ops.reduce_mean,
     "ReduceL1": lambda x, axes, keepdims: ops.reduce_sum(ops.abs(x), axes, keepdims),
-    "ReduceL2": lambda x, axes, keepdims: ops.sqrt(ops.reduce_sum(ops.mul(x, x), axes, keepdims)),
+    "ReduceL2": _through_floats(lambda x, axes, keepdims: ops.sqrt(ops.reduce_sum(ops.mul(x, x), axes, keepdims))),
     "ReduceSumSquare": lambda x, axes, keepdims: ops.reduce_sum(ops.mul(x, x), axes, keepdims),
-    "ReduceLogSum": lambda x, axes, keepdims: ops.log(ops.reduce_sum(x, axes, keepdims)),
-    "ReduceLogSumExp": ops.logsumexp,
+    "ReduceLogSum": _through_floats(lambda x, axes, keepdims: ops.log(ops.reduce_sum(x, axes, keepdims))),
+    "ReduceLogSumExp": _through_floats(ops.logsumexp),
 }
 
 

@@ -1,0 +1,118 @@
+"""What random models have found: the smallest model for each mistake that was made, kept so that none is made again."""
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+
+import numpy as np
+
+from tests.random_models import values as v
+from tests.random_models.builder import Builder, RandomModel, Value
+from tests.random_models.tolerance import EXACT, SUM, TRANSCENDENTAL
+
+OPSET = 22
+FOUND: dict[str, Callable[[Builder], object]] = {}
+
+
+def found(make: Callable[[Builder], object]) -> Callable[[Builder], object]:
+    FOUND[make.__name__] = make
+    return make
+
+
+def models(prefix: str = "") -> list[RandomModel]:
+    """Each as a model, all of one opset."""
+    made = []
+    for name, make in FOUND.items():
+        builder = Builder(Random(name), OPSET, f"{prefix}{name}_")
+        builder.symbolic = False
+        make(builder)
+        made.append(builder.model(name))
+    return made
+
+
+def given(b: Builder, *shape: int, dtype=np.float32, symbols: bool = False) -> Value:
+    """An input of the model of ordinary numbers; with `symbols` every extent is a symbol."""
+    value = b.given(v.ordinary(b.numbers, np.dtype(dtype), shape), constant=0)
+    if symbols:
+        b.symbolic = True
+        b.symbols.update(dict.fromkeys(shape, True))
+    return value
+
+
+# -- shapes -----------------------------------------------------------------------------------------------------------------------
+@found
+def slice_backwards_of_nothing(b):
+    """The first element of an empty slice was placed outside of the axis."""
+    b.add("Slice", [given(b, 3, 2), b.integers([1]), b.integers([-1]), b.integers([0]), b.integers([-100])], tolerance=EXACT)
+
+
+@found
+def pool_of_no_images(b):
+    b.add("MaxPool", [given(b, 0, 2, 4, 5)], tolerance=EXACT, kernel_shape=[3, 2])
+
+
+@found
+def center_crop_and_pad_of_symbols(b):
+    """Whether a symbol is cropped or padded was decided when it could not be."""
+    b.add("CenterCropPad", [given(b, 5, 1, 2, symbols=True), b.integers([3, 3, 3])], tolerance=EXACT)
+
+
+@found
+def hardmax_of_nothing(b):
+    b.add("Hardmax", [given(b, 0)], tolerance=EXACT)
+
+
+@found
+def hardmax_of_nothing_symbolic(b):
+    b.add("Hardmax", [given(b, 2, 0, symbols=True)], tolerance=EXACT, axis=1)
+
+
+# -- small integer constants, which are folded as dimensions are ------------------------------------------------------------------
+@found
+def bitwise_or_of_constants(b):
+    """Was the logical one."""
+    x = b.constant(np.array([9, -3, -7, 0, 2], np.int16))
+    b.add("BitwiseOr", [x, x], tolerance=EXACT)
+    b.add("BitwiseAnd", [x, b.constant(np.array([3], np.int16))], tolerance=EXACT)
+    b.add("BitwiseNot", [x], tolerance=EXACT)
+
+
+@found
+def constants_that_wrap(b):
+    """Integers of Python do not."""
+    x = b.constant(np.array([[2**63 - 1, 5, -2**63]], np.int64))
+    b.add("ReduceL1", [x], tolerance=EXACT)
+    b.add("Add", [x, x], tolerance=EXACT)
+    b.add("Mul", [b.constant(np.array([200, 100], np.uint8)), b.constant(np.array([2], np.uint8))], tolerance=EXACT)
+
+
+# -- types ------------------------------------------------------------------------------------------------------------------------
+@found
+def shrink_of_unsigned(b):
+    b.add("Shrink", [given(b, 7, dtype=np.uint64)], lambd=2.0, bias=1.0)
+
+
+@found
+def roots_of_integers(b):
+    x = b.given(b.numbers.integers(1, 9, (3, 4)).astype(np.int32), constant=0)
+    for op in ("ReduceL2",):
+        b.add(op, [x, b.integers([1])], tolerance=SUM)
+
+
+
+
+@found
+def power_to_a_wider_exponent(b):
+    """The exponent was rounded to the type of the base: to 0, to which everything is 1."""
+    exponent = b.constant(np.array([5e-324, 1.0001, 2.0]))
+    b.add("Pow", [b.given(np.array([[2.0, 3.0, -1.5]], np.float32), constant=0), exponent], tolerance=TRANSCENDENTAL)
+    b.add("Pow", [b.given(np.array([[-2.0, 3.0, -1.5]], np.float16), constant=0), exponent], tolerance=TRANSCENDENTAL)
+
+
+# -- kernels ----------------------------------------------------------------------------------------------------------------------
+@found
+def pool_with_padding_along_the_lanes(b):
+    """Whether an element is in the padding was asked once for a block of columns, of a column that was not declared."""
+    x = given(b, 2, 3, 5, 9, symbols=True)
+    b.pinned[x.name] = {2}
+    b.add("AveragePool", [x], tolerance=SUM, ceil_mode=1, kernel_shape=[3, 1], strides=[1, 2])
