@@ -45,6 +45,8 @@ def print_kernel(function: KernelFunction) -> CText:
     lines = list(_Printer(dtypes).block(function.body, 1))
     if any("f16_" in line or "_f16" in line for line in lines):
         headers["dlc_half.h"] = None
+    if any("dlc_random_bits" in line for line in lines):
+        headers["dlc_random.h"] = None
     return CText(tuple(parameters), "\n".join(lines) + "\n", tuple(headers))
 
 

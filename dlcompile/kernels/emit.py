@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dlcompile.graph import Dim, DimLike, Node, OPERATORS, Tensor, at_least, is_float, symbol
-from dlcompile.kernels.access import VIEWS, CannotFuse, Coordinates, Storage, broadcast_coordinates
+from dlcompile.kernels.access import VIEWS, CannotFuse, Coordinates, Storage, broadcast_coordinates, linearize
 from dlcompile.kernels.ir import Apply, Expression, Index, Let, Load, Local, Number, Parameter
 from dlcompile.kernels.program import Argument
 
@@ -266,6 +266,12 @@ def _dims(emitter: Emitter, node: Node, at: Coordinates) -> Expression:
     return result
 
 
+def _random_bits(emitter: Emitter, node: Node, at: Coordinates) -> Expression:
+    (key,) = node.inputs
+    words = tuple(number(key.value[i].item(), key.dtype) if key.is_constant else emitter.value(key, (i,)) for i in range(2))
+    return Apply("random_bits", (*words, Index(linearize(at, node.output.shape), INT64)), node.output.dtype)
+
+
 INDEXED: dict[str, Callable[[Emitter, Node, Coordinates], Expression]] = {
     "pad": _pad,
     "concatenate": _concatenate,
@@ -274,6 +280,7 @@ INDEXED: dict[str, Callable[[Emitter, Node, Coordinates], Expression]] = {
     "take_along_axis": _take_along_axis,
     "iota": _iota,
     "dims": _dims,
+    "random_bits": _random_bits,
 }
 """operators computed element by element that read their operands elsewhere than at the result's coordinates"""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dlcompile.graph import Node, Tensor
-from dlcompile.kernels import attention, ordering, recurrence, scatter, selection
+from dlcompile.kernels import attention, ordering, random, recurrence, scatter, selection
 from dlcompile.kernels.access import Storage
 from dlcompile.kernels.group import Context, Group, Lowered
 
@@ -14,6 +14,7 @@ FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
     "scatter_elements": scatter.lower_scatter,
     "sort": ordering.lower_ordering,
     "top_k": ordering.lower_ordering,
+    "mt19937": random.lower_mt19937,
     "flatnonzero": selection.lower_flatnonzero,
     "unique": selection.lower_unique,
     "non_max_suppression": selection.lower_non_max_suppression,

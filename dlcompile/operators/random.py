@@ -1,9 +1,10 @@
-"""Random bits that are a function of a key and a counter, so that they can be computed anywhere, in any order, and again."""
+"""Random numbers, each time the same: bits that are a function of a key and a counter, so that they can be computed anywhere and in any order;
+and the sequence of the Mersenne Twister, which is what ONNX's reference evaluator draws for a seed."""
 from __future__ import annotations
 
 import numpy as np
 
-from dlcompile.errors import DTypeError
+from dlcompile.errors import DTypeError, InvalidModelError
 from dlcompile.graph import Operator, TensorType, register
 
 ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))
@@ -41,3 +42,20 @@ def _random_bits(attributes, key):
 
 
 register(Operator("random_bits", "random", infer=_infer, evaluate=_random_bits, flops=lambda i, o, a: o[0].size * 5 * ROUNDS))
+
+
+# -- the Mersenne Twister ---------------------------------------------------------------------------------------------------
+DISTRIBUTIONS = {"uniform": np.random.RandomState.random_sample, "normal": np.random.RandomState.standard_normal}
+
+
+def _infer_mt19937(types, attributes):
+    if not 0 <= attributes["seed"] < 2**32 or attributes["distribution"] not in DISTRIBUTIONS:
+        raise InvalidModelError(f"mt19937: expected a seed of 32 bits and a distribution of {', '.join(DISTRIBUTIONS)}; not {dict(attributes)}")
+    return TensorType(np.dtype(np.float64), attributes["shape"])
+
+
+def _mt19937(attributes):
+    return np.asarray(DISTRIBUTIONS[attributes["distribution"]](np.random.RandomState(attributes["seed"]), attributes["shape"]))
+
+
+register(Operator("mt19937", "random", infer=_infer_mt19937, evaluate=_mt19937, accuracy="rounded", flops=lambda i, o, a: o[0].size * 20))

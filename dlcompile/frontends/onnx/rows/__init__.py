@@ -18,6 +18,7 @@ from dlcompile.frontends.onnx.rows import (  # noqa: F401
     ordering,
     pooling,
     quantization,
+    random,
     recurrent,
     reduction,
     resizing,

@@ -6,7 +6,6 @@ from functools import reduce
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.errors import InvalidModelError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.reader import element_type
 from dlcompile.graph import Tensor, apply, is_float, is_integer, make_constant
@@ -209,19 +208,3 @@ def bias_gelu(node: OnnxNode, x: Tensor, bias: Tensor) -> Tensor:
 @importer("QuickGelu", domain="com.microsoft")
 def quick_gelu(node: OnnxNode, x: Tensor) -> Tensor:
     return ops.silu(x, alpha=node.get("alpha", 1.702))
-
-
-@importer("Dropout")
-def dropout_of_old(node: OnnxNode, x: Tensor) -> tuple[Tensor, ...]:
-    """Inference: the identity, with a mask of ones."""
-    return x, ops.broadcast_to(make_constant(np.ones((), x.dtype if node.version < 10 else np.bool_)), x.shape)
-
-
-@importer("Dropout", since=12)
-def dropout(
-    node: OnnxNode, x: Tensor, ratio: Tensor | None = None, training: Tensor | None = None
-) -> tuple[Tensor, ...]:
-    if training is not None and node.constant(training, "training_mode").any():
-        if ratio is None or node.constant(ratio, "ratio").item() != 0:
-            raise InvalidModelError("training_mode is true; only the inference of a model is compiled")
-    return x, ops.broadcast_to(make_constant(np.True_), x.shape)
