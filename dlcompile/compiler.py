@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -120,7 +121,8 @@ def _lower(model: Model, options: Options, progress: Progress | None) -> tuple[G
     except UnsupportedOperatorError as error:
         label = os.fspath(model) if isinstance(model, (str, os.PathLike)) else graph.name
         raise UnsupportedOperatorError(f"{label}: {error}") from None
-    program = replace(program, metadata={"precision": options.precision, **program.metadata})
+    structure = {"interface": json.dumps(graph.structure)} if graph.structure else {}
+    program = replace(program, metadata={"precision": options.precision, **structure, **program.metadata})
     report("schedule", 0, 0)
     return graph, program, codegen.generate(program, options.target)
 

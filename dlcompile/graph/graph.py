@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 from dlcompile.errors import InvalidModelError
 from dlcompile.graph.dim import DimLike, Symbol, symbols_of
@@ -20,18 +21,21 @@ class Graph:
     nodes, and those handed on from the graph this one was made of: a transform may drop a node, not what the model relied on.
     definitions: the tensor that defines each dimension known only at run time (see `graph.unknown`), by its symbol's name. Given by
     a transform, which has made them anew; otherwise found from the symbols themselves.
+    structure: what a user of the model sees in place of the inputs and outputs, where that is more than tensors; None where it is not
+    (see `frontends.onnx.interface`).
     free_symbols: those that neither the inputs' shapes nor a definition bring: a body takes them from the graph around it.
     """
 
     def __init__(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor], *, input_names: Sequence[str] | None = None,
                  output_names: Sequence[str] | None = None, constraints: Sequence[Constraint] = (),
-                 definitions: Mapping[str, Tensor] | None = None):
+                 definitions: Mapping[str, Tensor] | None = None, structure: Mapping[str, Any] | None = None):
         self.name = name
+        self.structure = structure
         self.inputs = tuple(inputs)
         self.outputs = tuple(outputs)
         self.input_names = tuple(input_names or (t.name or f"input_{i}" for i, t in enumerate(self.inputs)))
         self.output_names = tuple(output_names or (t.name or f"output_{i}" for i, t in enumerate(self.outputs)))
-        self.nodes: tuple[Node, ...] = self._ordered(dict(definitions or {}))
+        self.nodes: tuple[Node, ...] = self._ordered(dict(definitions or {}), constraints)
         self.definitions: dict[str, Tensor] = {defined_symbol(n).name: n.output for n in self.nodes if n.op == DEFINE}
         self.constants: tuple[Tensor, ...] = tuple(dict.fromkeys(
             t for t in (*(t for n in self.nodes for t in n.inputs), *self.outputs) if t.is_constant))
@@ -42,11 +46,11 @@ class Graph:
         brought = {s.name for s in self.symbols} | set(self.definitions)
         self.free_symbols: frozenset[Symbol] = frozenset(s for s in mentioned if s.name not in brought)
 
-    def _ordered(self, definitions: dict[str, Tensor]) -> tuple[Node, ...]:
-        """The nodes, with those that define the symbols they mention."""
+    def _ordered(self, definitions: dict[str, Tensor], constraints: Sequence[Constraint]) -> tuple[Node, ...]:
+        """The nodes, with those that define the symbols which they, the results and the constraints mention."""
         own = {s.name for s in self.symbols}
         outside: set[str] = set()
-        promised = symbols_in(tuple(t.shape for t in self.outputs))
+        promised = symbols_in((*(t.shape for t in self.outputs), *(c[:2] for c in constraints)))
         while True:
             roots = [definitions[name] for name in sorted(s.name for s in promised) if name in definitions]
             nodes = topological_order((*self.outputs, *roots), definitions)
@@ -113,7 +117,8 @@ class Graph:
     def with_outputs(self, outputs: Sequence[Tensor], definitions: Mapping[str, Tensor] | None = None) -> Graph:
         """The same inputs, names and constraints with other tensors as outputs, and as definitions where these are made anew."""
         return Graph(self.name, self.inputs, outputs, input_names=self.input_names, output_names=self.output_names,
-                     constraints=self.constraints, definitions=self.definitions if definitions is None else definitions)
+                     constraints=self.constraints, definitions=self.definitions if definitions is None else definitions,
+                     structure=self.structure)
 
 
 def remake(node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -172,13 +172,14 @@ class Scheduler:
         made: list[Step] = [self._define(self.sizes)] if self.sizes else []
         waiting: dict[str, Node] = {}  # dimensions to be defined: together, and not before one is needed
         for group in self.groups:
-            if group.form == DEFINE:
-                waiting.update((defined_symbol(node).name, node) for node in group.anchors)
-                continue
-            if any(s.name in waiting for node in group.nodes for s in node.symbols):
+            read = group.nodes - set(group.anchors) if group.form == DEFINE else group.nodes
+            if any(s.name in waiting for node in read for s in node.symbols):
                 made.append(self._define_by(waiting))
                 waiting = {}
-            made += self._lowered(group)
+            if group.form == DEFINE:
+                waiting.update((defined_symbol(node).name, node) for node in group.anchors)
+            else:
+                made += self._lowered(group)
         if waiting:
             made.append(self._define_by(waiting))
         return self._reserved(made)

@@ -1,6 +1,7 @@
 """Compiled models: loading, calling, saving, profiling."""
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from dlcompile.runtime.arguments import Arguments
 from dlcompile.runtime.dynamic import DynamicCaller
 from dlcompile.runtime.library import Library, ffi
 from dlcompile.runtime.ports import CallProfile, ModelInfo, TensorInfo
+from dlcompile.runtime.structure import Structure, StructuredCaller
 
 try:
     from dlcompile.runtime._call import Caller
@@ -116,6 +118,19 @@ class _DynamicModel(CompiledModel, DynamicCaller):
     """A model of which some output has not."""
 
 
+class _StructuredModel(CompiledModel, StructuredCaller):
+    """A model of which some input or output is a sequence or an optional value. `inputs` and `outputs` are the tensors these are made of."""
+
+    def __init__(self, library: Library, threads: int | None = None):
+        super().__init__(library, threads)
+        info = library.info
+        self.structure = Structure(info.name, json.loads(info.metadata["interface"]), info.inputs, info.outputs)
+
+    def run(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        results = self(**inputs)
+        return dict(zip((p["name"] for p in self.structure.outputs), results if len(self.structure.outputs) > 1 else (results,)))
+
+
 def check_threads(threads: int | None) -> None:
     """ArgumentError for a number of threads that no context can have (DLC_MAX_THREADS of csrc/dlc_runtime.h)."""
     if threads is not None and not 1 <= threads <= 1024:
@@ -129,7 +144,8 @@ def load(path: str | os.PathLike, *, threads: int | None = None) -> CompiledMode
     """
     library = Library(path)
     unknown = any(symbol == -3 for port in library.info.outputs for symbol, _, _ in port.axes)
-    return (_DynamicModel if unknown else _StaticModel)(library, threads)
+    kind = _StructuredModel if "interface" in library.info.metadata else _DynamicModel if unknown else _StaticModel
+    return kind(library, threads)
 
 
 def save_library(descriptor: int, header_text: str, path: str | os.PathLike) -> Path:

@@ -37,7 +37,7 @@ def pin(graph: Graph, dims: Mapping[str, int]) -> Graph:
         if left != right:
             constraints.append((left, right, origin))
     return Graph(graph.name, [tensors[t] for t in graph.inputs], [tensors.get(t, t) for t in graph.outputs],
-                 input_names=graph.input_names, output_names=graph.output_names, constraints=constraints,
+                 input_names=graph.input_names, output_names=graph.output_names, constraints=constraints, structure=graph.structure,
                  definitions={str(_replaced(symbol(name), dims)): tensors[t] for name, t in graph.definitions.items()
                               if isinstance(_replaced(symbol(name), dims), Dim)})
 

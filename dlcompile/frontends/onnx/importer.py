@@ -16,9 +16,11 @@ import dlcompile.frontends.onnx.rows  # noqa: F401  (fills the table of importer
 import dlcompile.operators  # noqa: F401  (fills the table of operators)
 from dlcompile.errors import ArgumentError, Error, InvalidModelError, UnsupportedOperatorError
 from dlcompile.frontends.onnx.captures import graphs_of, reads
+from dlcompile.frontends.onnx.interface import Inputs, input_value, output_port, structure
 from dlcompile.frontends.onnx.node import Declined, OnnxNode, find_importer, find_schema, normal_domain
 from dlcompile.frontends.onnx.reader import Source, element_type, open_model, opset_version, read_tensor
 from dlcompile.frontends.onnx.shapes import SymbolTable, assumptions, fixed_symbols
+from dlcompile.frontends.onnx.values import OptionalValue, SequenceValue, Value
 from dlcompile.graph import Dim, DimLike, Graph, Shape, Tensor, make_constant, make_input, provenance, substitute, unknown_names
 from dlcompile.graph.graph import Constraint
 
@@ -31,7 +33,7 @@ Functions = Mapping[tuple[str, str, str], FunctionProto]
 class Scope:
     """The values that nodes of one graph (or function body) can see, and what their operators mean.
 
-    values: tensors by name; an initializer stays a proto until it is read.
+    values: tensors (and sequences, optional values) by name; an initializer stays a proto until it is read.
     parent: the scope of the graph around a branch or a loop's body.
     versions: of each operator domain; `functions`: those the model brings; `inside`: the functions being expanded.
     """
@@ -40,11 +42,11 @@ class Scope:
     versions: Mapping[str, int]
     functions: Functions
     parent: Scope | None = None
-    values: dict[str, Tensor | TensorProto] = field(default_factory=dict)
+    values: dict[str, Value | TensorProto] = field(default_factory=dict)
     inside: tuple[str, ...] = ()
 
-    def find(self, name: str) -> Tensor:
-        """The tensor called `name` here or in a graph around this one."""
+    def find(self, name: str) -> Value:
+        """The value called `name` here or in a graph around this one."""
         scope: Scope | None = self
         while scope is not None:
             value = scope.values.get(name)
@@ -62,7 +64,7 @@ class Scope:
         """The scope of a graph inside this one."""
         return Scope(self.source, self.versions, self.functions, self, inside=self.inside)
 
-    def import_graph(self, graph: GraphProto, inputs: Sequence[Tensor] = ()) -> list[Tensor]:
+    def import_graph(self, graph: GraphProto, inputs: Sequence[Value] = ()) -> list[Value]:
         """The outputs of a graph nested in this scope (a branch, a body) when its formal inputs are the given
         tensors."""
         scope = self.child()
@@ -117,14 +119,14 @@ def _import(source: Source, name: str, dims: Mapping[str, int | str], values: Ma
     _fix_inputs(scope, inputs, values)
     inputs = [i for i in inputs if i.name not in values]
     symbols = SymbolTable(dims)
-    declared = [symbols.declare(i) for i in inputs]
+    declared = Inputs(inputs, symbols)
     symbols.finish()
     fixed: dict[str, DimLike] = {}
     while True:
-        shapes = [symbols.resolve(shape, fixed) for shape in declared]
+        shapes = [symbols.resolve(part.shape, fixed) for part in declared.parts]
         with assumptions() as assumed, unknown_names(symbols.names.values()):
             try:
-                graph = _walk(source, name, scope.child(), inputs, shapes, assumed)
+                graph = _walk(source, name, scope.child(), declared, shapes, assumed)
                 found = fixed_symbols(graph.constraints)
             except Error:
                 graph, found = None, fixed_symbols(assumed)
@@ -136,25 +138,31 @@ def _import(source: Source, name: str, dims: Mapping[str, int | str], values: Ma
         fixed = {key: substitute(value, found) for key, value in fixed.items()} | found
 
 
-def _walk(source: Source, name: str, scope: Scope, inputs: Sequence[onnx.ValueInfoProto], shapes: Sequence[Shape],
+def _walk(source: Source, name: str, scope: Scope, inputs: Inputs, shapes: Sequence[Shape],
           assumed: Sequence[Constraint]) -> Graph:
     """The graph of a model whose inputs have the given shapes."""
     proto = source.model.graph
-    tensors = [make_input(i.name, _input_dtype(i), shape) for i, shape in zip(inputs, shapes)]
-    scope.values.update((i.name, tensor) for i, tensor in zip(inputs, tensors))
+    tensors = {part.name: make_input(part.name, part.dtype, shape) for part, shape in zip(inputs.parts, shapes)}
+    scope.values.update((port["name"], input_value(port, tensors)) for port in inputs.ports)
     import_nodes(proto.node, scope)
-    outputs = [_output(scope, o.name) for o in proto.output]
+    taken = {o.name for o in proto.output}
+    ports, outputs = [], []
+    for output in proto.output:
+        port, parts = output_port(output.name, _output(scope, output.name), taken)
+        ports.append(port)
+        outputs += parts
     return Graph(
         name,
-        tensors,
-        outputs,
-        input_names=[i.name for i in inputs],
-        output_names=[o.name for o in proto.output],
+        list(tensors.values()),
+        [tensor for _, tensor in outputs],
+        input_names=list(tensors),
+        output_names=[output for output, _ in outputs],
         constraints=assumed,
+        structure=structure(inputs.ports, ports),
     )
 
 
-def _output(scope: Scope, name: str) -> Tensor:
+def _output(scope: Scope, name: str) -> Value:
     try:
         return scope.find(name)
     except InvalidModelError as error:
@@ -232,7 +240,7 @@ def import_nodes(nodes: Sequence[NodeProto], scope: Scope, formal: Mapping[str, 
                 raise UnsupportedOperatorError(
                     f"node {node.name!r} ({node.op_type}): its output {position} ({name!r}) is not supported"
                 )
-            if tensor.name is None:
+            if isinstance(tensor, Tensor) and tensor.name is None:
                 tensor.name = name
             scope.values[name] = tensor
 
@@ -370,9 +378,14 @@ def _function_body(node: OnnxNode, inputs: list[Tensor | None]) -> FunctionProto
     return body
 
 
-def _type_proto(tensor: Tensor | None) -> onnx.TypeProto:
+def _type_proto(tensor: Value | None) -> onnx.TypeProto:
     if tensor is None:
         return onnx.TypeProto()
+    if isinstance(tensor, OptionalValue):
+        return onnx.helper.make_optional_type_proto(_type_proto(tensor.value))
+    if isinstance(tensor, SequenceValue):
+        item = onnx.helper.make_tensor_type_proto(onnx.helper.np_dtype_to_tensor_dtype(tensor.dtype), None)
+        return onnx.helper.make_sequence_type_proto(item)
     code = onnx.helper.np_dtype_to_tensor_dtype(tensor.dtype)
     return onnx.helper.make_tensor_type_proto(code, [str(d) if isinstance(d, Dim) else d for d in tensor.shape])
 

@@ -166,6 +166,8 @@ def _check_types(schema: onnx.defs.OpSchema, inputs: list[Tensor | None]) -> Non
             continue
         letter = formal.type_str
         dtypes = allowed.get(letter)
+        if not isinstance(tensor, Tensor):
+            continue  # a sequence or an optional value: its row looks at it
         if dtypes is not None and tensor.dtype not in dtypes:
             names = ", ".join(sorted({str(d) for d in dtypes}))
             raise DTypeError(f"input {position} ({formal.name}) is {tensor.dtype}; expected {names}")
@@ -218,6 +220,8 @@ def attribute_value(proto: AttributeProto, scope: Scope) -> Any:
             return read_tensor(proto.t, scope.source)
         case kind.GRAPH:
             return proto.g
+        case kind.TYPE_PROTO:
+            return proto.tp
         case kind.INTS:
             return tuple(proto.ints)
         case kind.FLOATS:

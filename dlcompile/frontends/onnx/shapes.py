@@ -62,6 +62,13 @@ class SymbolTable:
             self._name(param)
         return shape
 
+    def fresh(self, param: str) -> str:
+        """A dimension of an input that the model file says nothing of, to be called `param` or nearly so."""
+        while param in self.names:
+            param += "_"
+        self._name(param)
+        return param
+
     def _name(self, param: str) -> None:
         if param in self.names:
             return
@@ -137,11 +144,24 @@ def assume_equal(a: DimLike, b: DimLike, what: str) -> DimLike:
     return unify(a, b, what)
 
 
+def handed_up(constraints: Iterable[Constraint], own: Iterable[str]) -> tuple[Constraint, ...]:
+    """The constraints of a body that mention dimensions of its own; the others are assumptions of the graph around it."""
+    own, kept = set(own), []
+    for constraint in constraints:
+        if any(s.source is not None or s.name in own for d in constraint[:2] for s in symbols_of(d)):
+            kept.append(constraint)
+        elif _assumed.get() is not None:
+            _assumed.get().append(constraint)
+    return tuple(kept)
+
+
 def fixed_symbols(constraints: Iterable[Constraint]) -> dict[str, DimLike]:
     """The symbols that constraints leave one value only, an integer or another symbol, and that value."""
     fixed: dict[str, DimLike] = {}
     for left, right, _ in constraints:
         left, right = substitute(left, fixed), substitute(right, fixed)
+        if any(s.source is not None for s in symbols_of(left) | symbols_of(right)):
+            continue  # what only a run knows says nothing about inputs
         symbols = sorted((d for d in (left, right) if _is_symbol(d)), key=_preference)
         if left == right or not symbols:
             continue

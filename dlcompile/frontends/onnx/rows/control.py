@@ -1,6 +1,9 @@
 """Branches and loops. A graph is pure, so a branch whose condition is known is just its body."""
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from onnx import GraphProto
 
@@ -8,47 +11,75 @@ from dlcompile import ops
 from dlcompile.errors import InvalidModelError, UnsupportedOperatorError
 from dlcompile.frontends.onnx.captures import captured
 from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
-from dlcompile.frontends.onnx.shapes import as_axis
-from dlcompile.graph import Graph, Tensor, known_dims, make_input, unify
+from dlcompile.frontends.onnx.shapes import as_axis, assumptions, handed_up
+from dlcompile.frontends.onnx.values import Items, SequenceValue, Value, alike, rebuilt, tensors_of
+from dlcompile.graph import Graph, Tensor, later, make_input, symbols_in, unify
+from dlcompile.graph.graph import Constraint
+
+
+@dataclass
+class Body:
+    """A branch or body as a graph.
+
+    results: the values it yields, made of the graph's outputs in order.
+    inner: its inputs for what it captures; `outer`: the captured tensors. constraints: see `Graph`.
+    """
+
+    results: list[Value]
+    inner: list[Tensor]
+    outer: list[Tensor]
+    constraints: tuple[Constraint, ...]
+
+    def graph(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor] | None = None) -> Graph:
+        """The graph of the given inputs and the captured ones; by default it yields the tensors of the results."""
+        tensors = [t for value in self.results for t in tensors_of(value)] if outputs is None else list(outputs)
+        return Graph(name, [*inputs, *self.inner], tensors, output_names=[f"result{i}" for i in range(len(tensors))],
+                     constraints=self.constraints)
+
+
+def import_body(node: OnnxNode, graph: GraphProto, formal: list[Value], names: list[str] | None = None) -> Body:
+    """A branch or body for the given formal inputs. `names`: what it captures, where that is more than it reads itself."""
+    scope = node.scope.child()
+    inner: dict[Tensor, Tensor] = {}
+    for name in captured(graph) if names is None else names:
+        value = node.scope.find(name)
+        for tensor in tensors_of(value):
+            if not tensor.is_constant and tensor not in inner:
+                inner[tensor] = make_input(tensor.name or name, tensor.dtype, tensor.shape)
+                inner[tensor].known = tensor.known
+        if isinstance(value, Items):
+            scope.values[name] = Items(tuple(inner.get(t, t) for t in value.items), value.element)
+        else:
+            scope.values[name] = rebuilt(value, iter([inner.get(t, t) for t in tensors_of(value)]))
+    with assumptions() as assumed:
+        results = scope.import_graph(graph, formal)
+    own = {s.name for value in formal for t in tensors_of(value) for s in symbols_in(t.shape)}
+    own -= {s.name for t in inner for s in symbols_in(t.shape)}
+    return Body(results, list(inner.values()), list(inner), handed_up(assumed, own))
 
 
 @importer("If")
-def if_(node: OnnxNode, condition: Tensor) -> list[Tensor]:
+def if_(node: OnnxNode, condition: Tensor) -> list[Value]:
     """The branch that is taken, where that is known when the model is imported; otherwise a choice when it runs."""
     known = constant_value(condition)
     if known is not None:
         return node.scope.import_graph(node["then_branch" if known.any() else "else_branch"])
     names = list(dict.fromkeys((*captured(node["then_branch"]), *captured(node["else_branch"]))))
-    branches = []
-    for attribute in ("then_branch", "else_branch"):
-        results, inner, outer = _body(node, node[attribute], [], names)
-        branches.append(Graph(attribute, inner, results, output_names=[f"result{i}" for i in range(len(results))]))
-    for a, b in zip(branches[0].outputs, branches[1].outputs, strict=True):
-        if a.dtype != b.dtype or a.rank != b.rank:
+    then, other = (import_body(node, node[attribute], [], names) for attribute in ("then_branch", "else_branch"))
+    if len(then.results) != len(other.results):
+        raise InvalidModelError(f"the branches have {len(then.results)} and {len(other.results)} outputs")
+    pairs = [alike(a, b) for a, b in zip(then.results, other.results)]
+    then.results, other.results = ([pair[i] for pair in pairs] for i in (0, 1))
+    for a, b in pairs:
+        types = [[t.type for t in tensors_of(value)] for value in (a, b)]
+        if [(t.dtype, t.rank) for t in types[0]] != [(t.dtype, t.rank) for t in types[1]]:
+            texts = [", ".join(map(str, ts)) or "nothing" for ts in types]
             raise UnsupportedOperatorError(
-                f"the branches give {a.type} and {b.type}, and which is taken depends on the model's inputs; "
+                f"the branches give {texts[0]} and {texts[1]}, and which is taken depends on the model's inputs; "
                 "dims= and values= pin what it depends on"
             )
-    return list(ops.cond(ops.reshape(condition, ()), *branches, *outer))
-
-
-def _body(
-    node: OnnxNode, graph: GraphProto, formal: list[Tensor], names: list[str] | None = None
-) -> tuple[list[Tensor], ...]:
-    """(outputs, inputs for what the graph captures, the captured tensors) of a branch or body with the formal inputs
-    given."""
-    scope = node.scope.child()
-    inner, outer = [], []
-    for name in captured(graph) if names is None else names:
-        tensor = node.scope.find(name)
-        if tensor.is_constant or tensor in outer:
-            continue
-        made = make_input(name, tensor.dtype, tensor.shape)
-        made.known = tensor.known
-        scope.values[name] = made
-        inner.append(made)
-        outer.append(tensor)
-    return scope.import_graph(graph, formal), inner, outer
+    made = iter(ops.cond(ops.reshape(condition, ()), then.graph("then_branch", []), other.graph("else_branch", []), *then.outer))
+    return [rebuilt(value, made) for value, _ in pairs]
 
 
 @importer("Scan", since=9)
@@ -70,11 +101,9 @@ def scan(node: OnnxNode, *operands: Tensor) -> list[Tensor]:
         length = unify(length, x.shape[0], "lengths of the scan inputs:")
     formal = [make_input(f.name, t.dtype, t.shape) for f, t in zip(graph.input, states)]
     formal += [make_input(f.name, t.dtype, t.shape[1:]) for f, t in zip(graph.input[len(states):], moved)]
-    results, inner, outer = _body(node, graph, formal)
-    body = Graph(
-        graph.name or "scan", [*formal, *inner], results, output_names=[f"result{i}" for i in range(len(results))]
-    )
-    made = ops.scan(body, *states, *moved, *outer, num_carry=len(states), num_scanned=count, length=length)
+    imported = import_body(node, graph, formal)
+    body = imported.graph(graph.name or "scan", formal)
+    made = ops.scan(body, *states, *moved, *imported.outer, num_carry=len(states), num_scanned=count, length=length)
     outputs = list(made[:len(states)])
     for index, y in enumerate(made[len(states):]):
         axis = as_axis(_entry(node["scan_output_axes"], index), y.rank)
@@ -83,6 +112,25 @@ def scan(node: OnnxNode, *operands: Tensor) -> list[Tensor]:
         order.insert(axis, 0)
         outputs.append(ops.transpose(y, tuple(order)) if axis else y)
     return outputs
+
+
+@importer("Scan", since=8)
+def scan_8(node: OnnxNode, lengths: Tensor | None, *operands: Tensor) -> list[Tensor]:
+    """The first form: operands have a batch axis in front, and each example is scanned by itself, over the axis after it."""
+    if lengths is not None:
+        raise UnsupportedOperatorError("sequence_lens: examples of different lengths")
+    graph, count = node["body"], node["num_scan_inputs"]
+    states = len(operands) - count
+    directions = node["directions"]
+    given = [ops.reverse(x, (1,)) if i >= states and _entry(directions, i - states) else x for i, x in enumerate(operands)]
+    inner_formal = [make_input(f"formal{i}", t.dtype, t.shape[1 + (i >= states):]) for i, t in enumerate(given)]
+    imported = import_body(node, graph, inner_formal)
+    body = imported.graph(graph.name or "scan", inner_formal)
+    example = [make_input(f"example{i}", t.dtype, t.shape[1:]) for i, t in enumerate(given)]
+    inner = [make_input(t.name, t.dtype, t.shape) for t in imported.outer]
+    made = ops.scan(body, *example, *inner, num_carry=states, num_scanned=count, length=given[states].shape[1])
+    outer = Graph("examples", [*example, *inner], made, output_names=[f"result{i}" for i in range(len(made))])
+    return list(ops.scan(outer, *given, *imported.outer, num_carry=0, num_scanned=len(given), length=given[0].shape[0]))
 
 
 def _entry(values: tuple[int, ...] | None, index: int) -> int:
@@ -95,43 +143,106 @@ def _entry(values: tuple[int, ...] | None, index: int) -> int:
 
 
 @importer("Loop")
-def loop(node: OnnxNode, trips: Tensor | None = None, condition: Tensor | None = None, *states: Tensor) -> list[Tensor]:
-    """A scan over the number of the step where how many there are is known when the loop begins, else a while loop,
-    which stacks nothing."""
+def loop(node: OnnxNode, trips: Tensor | None = None, condition: Tensor | None = None, *states: Value) -> list[Value]:
+    """A scan over the number of the turn where nothing but that number ends the loop and no size changes, else a while loop."""
     graph = node["body"]
-    step, going = make_input("step", np.int64, ()), make_input("going", np.bool_, ())
-    formal = [make_input(f.name, t.dtype, t.shape) for f, t in zip(graph.input[2:], states, strict=True)]
+    if len(graph.input) != len(states) + 2:
+        raise InvalidModelError(f"the body has {len(graph.input)} inputs for {len(states)} states; expected {len(states) + 2}")
+    step = make_input("step", np.int64, ())
     always = ops.as_tensor(np.True_)
     starts = condition is None or (constant_value(condition) is not None and constant_value(condition).all())
-    if starts and trips is not None and trips.known is not None:
-        (proceed, *results), inner, outer = _body(node, graph, [step, always, *formal])
-        if constant_value(proceed) is not None and constant_value(proceed).all():
-            (length,) = known_dims(trips)
-            body = Graph(
-                graph.name or "loop",
-                [*formal, step, *inner],
-                results,
-                output_names=[f"result{i}" for i in range(len(results))],
-            )
-            return list(
-                ops.scan(
-                    body,
-                    *states,
-                    ops.iota(np.int64, (length,), 0),
-                    *outer,
-                    num_carry=len(states),
-                    num_scanned=1,
-                    length=length,
-                )
-            )
-    if len(graph.output) - 1 > len(states):
-        raise UnsupportedOperatorError("a loop that ends when a condition says so can carry values, not collect them")
-    (proceed, *results), inner, outer = _body(node, graph, [step, going, *formal])
+    if starts and trips is not None:
+        states, formal, body = _settled(node, graph, step, always, states)
+        proceed, *results = body.results
+        forever = isinstance(proceed, Tensor) and constant_value(proceed) is not None and constant_value(proceed).all()
+        if forever and not _sizes_change(states, formal, body):
+            return _as_scan(body, step, ops.cast(ops.reshape(trips, ()), np.int64), states, formal)
+    going = make_input("going", np.bool_, ())
+    states, formal, body = _settled(node, graph, step, going, states)
+    proceed, *results = body.results
+    tensors = [t for value in formal for t in tensors_of(value)]
     limit = make_input("limit", np.int64, ())
-    inputs = [step, going, *formal, limit, *inner]
-    body = Graph(graph.name or "loop", inputs, [ops.add(step, np.int64(1)), ops.reshape(proceed, ()), *results],
-                 output_names=[f"result{i}" for i in range(len(results) + 2)])
-    test = Graph("condition", inputs, [ops.logical_and(going, ops.lt(step, limit))], output_names=["proceed"])
+    inputs = [step, going, *tensors, limit]
+    test = Graph("condition", [*inputs, *body.inner], [ops.logical_and(going, ops.lt(step, limit))], output_names=["proceed"])
+    outputs = [ops.add(step, np.int64(1)), ops.reshape(proceed, ()), *(t for value in results for t in tensors_of(value))]
     most = ops.as_tensor(np.int64(2**63 - 1)) if trips is None else ops.reshape(trips, ())
     first = always if condition is None else ops.reshape(condition, ())
-    return list(ops.while_loop(test, body, np.int64(0), first, *states, most, *outer, num_carry=len(states) + 2))[2:]
+    given = [t for value in states for t in tensors_of(value)]
+    made = ops.while_loop(test, body.graph(graph.name or "loop", inputs, outputs), np.int64(0), first, *given, most, *body.outer,
+                          num_carry=len(given) + 2)
+    return _results(states, made[2:-1])
+
+
+def _settled(node: OnnxNode, graph: GraphProto, step: Tensor, going: Tensor,
+             states: Sequence[Value]) -> tuple[list[Value], list[Value], Body]:
+    """(the states, the body's formal inputs for them, the body), where formal inputs have a symbol of their own for each dimension that is
+    not the same after a turn. Which these are is found out by trying."""
+    states = list(states)
+    changing: set[tuple[int, int, int]] = set()  # (state, tensor of it, axis)
+    while True:
+        formal = [_formal(value, i, changing) for i, value in enumerate(states)]
+        with assumptions() as assumed:
+            body = import_body(node, graph, [step, going, *formal])
+        results = body.results[1:len(states) + 1]
+        if len(results) != len(states):
+            raise InvalidModelError(f"the body has {len(body.results)} outputs for {len(states)} states")
+        pairs = [alike(state, result) for state, result in zip(states, results)]
+        again = [state for state, _ in pairs]
+        if any(_ranks(a) != _ranks(b) for a, b in zip(again, states)):
+            states = again  # a sequence made empty has learnt what its items are
+            continue
+        found = {key for i, (value, (_, result)) in enumerate(zip(formal, pairs)) for key in _differences(i, value, result)}
+        if found <= changing:
+            body.results[1:len(states) + 1] = [result for _, result in pairs]
+            handed_up(assumed, ())
+            return states, formal, body
+        changing |= found
+
+
+def _ranks(value: Value) -> list[int]:
+    return [t.shape[1] if i and isinstance(value, SequenceValue) else t.rank for i, t in enumerate(tensors_of(value))]
+
+
+def _formal(value: Value, state: int, changing: set[tuple[int, int, int]]) -> Value:
+    made = []
+    for part, tensor in enumerate(tensors_of(value)):
+        open_rank = part == 1 and isinstance(value, SequenceValue) and value.rank is None
+        shape = tuple(later() if (state, part, axis) in changing or open_rank and axis == 1 else d for axis, d in enumerate(tensor.shape))
+        made.append(make_input(f"state{state}_{part}", tensor.dtype, shape))
+    return rebuilt(value, iter(made))
+
+
+def _differences(state: int, before: Value, after: Value) -> Iterator[tuple[int, int, int]]:
+    """The dimensions of a state that are others after a turn; UnsupportedOperatorError where more than dimensions are."""
+    old, new = tensors_of(before), tensors_of(after)
+    if [(t.dtype, t.rank) for t in old] != [(t.dtype, t.rank) for t in new]:
+        texts = [", ".join(str(t.type) for t in tensors) or "nothing" for tensors in (old, new)]
+        raise UnsupportedOperatorError(f"state {state} of the loop is {texts[0]} before a turn and {texts[1]} after it")
+    for part, (a, b) in enumerate(zip(old, new)):
+        for axis, (m, n) in enumerate(zip(a.shape, b.shape)):
+            if m != n:
+                yield state, part, axis
+
+
+def _sizes_change(states: Sequence[Value], formal: Sequence[Value], body: Body) -> bool:
+    """Whether a turn changes the size of a state, or yields something whose size it decides."""
+    same = [t.shape for value in states for t in tensors_of(value)] == [t.shape for value in formal for t in tensors_of(value)]
+    known = symbols_in(tuple(t.shape for t in (*body.outer, *(t for value in states for t in tensors_of(value)))))
+    yielded = symbols_in(tuple(t.shape for value in body.results[len(states) + 1:] for t in tensors_of(value)))
+    return not same or any(s.source is not None and s not in known for s in yielded)
+
+
+def _as_scan(body: Body, step: Tensor, trips: Tensor, states: Sequence[Value], formal: Sequence[Value]) -> list[Value]:
+    length = ops.dim_of(trips if trips.known is not None else ops.maximum(trips, np.int64(0)))
+    length = max(length, 0) if isinstance(length, int) else length
+    inputs, given = ([t for value in values for t in tensors_of(value)] for values in (formal, states))
+    outputs = [t for value in body.results[1:] for t in tensors_of(value)]
+    made = ops.scan(body.graph("loop", [*inputs, step], outputs), *given, ops.iota(np.int64, (length,), 0), *body.outer,
+                    num_carry=len(given), num_scanned=1, length=length)
+    return _results(states, made)
+
+
+def _results(states: Sequence[Value], made: Sequence[Tensor]) -> list[Value]:
+    """The last states, and what was stacked."""
+    tensors = iter(made)
+    return [*(rebuilt(value, tensors) for value in states), *tensors]
