@@ -1,0 +1,74 @@
+"""What a case can be run by: dlcompile's backend as it is, or other ways through parts of the road."""
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx
+from onnx.backend.base import Backend, BackendRep
+
+from dlcompile.compiler import import_model
+from dlcompile.onnx_backend import TARGET_VARIABLE, DlcompileBackend
+
+
+class Compiled(DlcompileBackend):
+    """The backend, with nothing taken from the cache; `last` is the model compiled last."""
+
+    last: Any = None
+
+    @classmethod
+    def prepare(cls, model, device="CPU", **kwargs):
+        prepared = super().prepare(model, device, cache=False)
+        cls.last = prepared.model
+        return prepared
+
+
+class _Function(BackendRep):
+    def __init__(self, function, names: Sequence[str]):
+        self.function, self.names = function, names
+
+    def run(self, inputs, **kwargs):
+        feeds = dict(inputs) if isinstance(inputs, Mapping) else dict(zip(self.names, inputs))
+        return tuple(self.function(feeds))
+
+
+class RoundTrip(Backend):
+    """Import, export, and the onnx reference evaluator."""
+
+    @classmethod
+    def supports_device(cls, device):
+        return device == "CPU"
+
+    @classmethod
+    def prepare(cls, model, device="CPU", **kwargs):
+        from dlcompile.frontends.onnx import export_onnx, import_onnx
+
+        written = export_onnx(import_onnx(model), opset=onnx.defs.onnx_opset_version())
+        evaluator = onnx.reference.ReferenceEvaluator(written)
+        return _Function(lambda feeds: evaluator.run(None, feeds), [i.name for i in written.graph.input])
+
+
+class Interpreted(Backend):
+    """Import, transforms, and NumPy."""
+
+    @classmethod
+    def supports_device(cls, device):
+        return device == "CPU"
+
+    @classmethod
+    def prepare(cls, model, device="CPU", **kwargs):
+        from dlcompile.operators import evaluate
+        from dlcompile.transforms import optimize
+
+        graph = optimize(import_model(model))
+        return _Function(lambda feeds: evaluate(graph, feeds), graph.input_names)
+
+
+MODES: dict[str, type[Backend]] = {"compiled": Compiled, "round-trip": RoundTrip, "interpreted": Interpreted}
+
+
+def choose_target(target: str | None) -> None:
+    """Have `Compiled` compile for a target."""
+    if target:
+        os.environ[TARGET_VARIABLE] = target
