@@ -5,8 +5,9 @@ import numpy as np
 
 from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError
+from dlcompile.frontends.onnx import dynamic
 from dlcompile.frontends.onnx.node import OnnxNode, importer
-from dlcompile.frontends.onnx.shapes import as_axes, as_axis, axes_of, clamp
+from dlcompile.frontends.onnx.shapes import as_axes, as_axis, assume_equal, axes_of, clamp
 from dlcompile.graph import DimLike, Tensor, at_least, ceildiv, dim_max, dim_min, floordiv, known_dims, make_constant, product
 
 
@@ -18,6 +19,8 @@ def identity(node: OnnxNode, x: Tensor) -> Tensor:
 @importer("Reshape")
 def reshape(node: OnnxNode, x: Tensor, shape: Tensor) -> Tensor:
     """0 copies a dimension (unless `allowzero`), -1 is what is left over."""
+    if shape.known is None:
+        return ops.reshape(x, dynamic.reshaped(x, shape, bool(node["allowzero"])))
     target = list(known_dims(shape, "target shape"))
     if not node["allowzero"]:
         for axis, dim in enumerate(target):
@@ -78,6 +81,8 @@ def squeeze_by_attribute(node: OnnxNode, x: Tensor) -> Tensor:
 
 @importer("Squeeze", since=13)
 def squeeze(node: OnnxNode, x: Tensor, axes: Tensor | None = None) -> Tensor:
+    if not dynamic.is_known(axes):
+        return ops.reshape(x, dynamic.squeezed(x, axes))
     return _squeeze(x, axes_of(axes))
 
 
@@ -98,6 +103,8 @@ def unsqueeze_by_attribute(node: OnnxNode, x: Tensor) -> Tensor:
 
 @importer("Unsqueeze", since=13)
 def unsqueeze(node: OnnxNode, x: Tensor, axes: Tensor) -> Tensor:
+    if not dynamic.is_known(axes):
+        return ops.reshape(x, dynamic.unsqueezed(x, axes))
     return _unsqueeze(x, axes_of(axes))
 
 
@@ -110,16 +117,18 @@ def _unsqueeze(x: Tensor, axes) -> Tensor:
 @importer("Expand")
 def expand(node: OnnxNode, x: Tensor, shape: Tensor) -> Tensor:
     """Broadcasting in both directions: a 1 in `shape` keeps the dimension of `x`."""
+    if shape.known is None:
+        return dynamic.broadcast_to(x, dynamic.expanded(x, shape))
     target = known_dims(shape, "target shape")
     rank = max(x.rank, len(target))
     own = (1,) * (rank - x.rank) + x.shape
     wanted = (1,) * (rank - len(target)) + target
-    return ops.broadcast_to(x, tuple(a if b == 1 else b for a, b in zip(own, wanted)))
+    return dynamic.broadcast_to(x, tuple(a if b == 1 else b for a, b in zip(own, wanted)))
 
 
 @importer("Tile")
 def tile(node: OnnxNode, x: Tensor, repeats: Tensor) -> Tensor:
-    counts = known_dims(repeats, "number of repeats")
+    counts = dynamic.where_known(*dynamic.entries_of(repeats, "number of repeats"))
     if len(counts) != x.rank:
         raise ShapeError(f"{len(counts)} repeats for the {x.rank} axes of {x.type}")
     if any(isinstance(c, int) and c < 0 for c in counts):

@@ -4,7 +4,8 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.frontends.onnx.node import OnnxNode, importer
+from dlcompile.frontends.onnx import dynamic
+from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
 from dlcompile.frontends.onnx.shapes import as_axes, as_axis, axes_of
 from dlcompile.graph import Tensor, is_integer
 
@@ -46,9 +47,14 @@ def _by_attribute(reduction):
 
 
 def _by_input(reduction):
-    return lambda node, x, axes=None: _reduce(
-        reduction, x, axes_of(axes), node["keepdims"], bool(node["noop_with_empty_axes"])
-    )
+    def row(node: OnnxNode, x: Tensor, axes: Tensor | None = None) -> Tensor:
+        keep_if_none = bool(node["noop_with_empty_axes"])
+        if axes is not None and axes.known is None and axes.type.size != 0:
+            return dynamic.reduced(reduction, x, axes, bool(node["keepdims"]), keep_if_none)
+        given = () if axes is None or axes.type.size == 0 else axes_of(axes)
+        return _reduce(reduction, x, given, node["keepdims"], keep_if_none)
+
+    return row
 
 
 for _name, _reduction in REDUCTIONS.items():
@@ -71,5 +77,8 @@ def arg_max(node: OnnxNode, x: Tensor) -> Tensor:
 @importer("CumProd", since=26)
 def cumulative(node: OnnxNode, x: Tensor, axis: Tensor) -> Tensor:
     run = ops.cumsum if node.op_type == "CumSum" else ops.cumprod
-    axis = as_axis(int(node.constant(axis, "the axis").item()), x.rank)
-    return run(x, axis, exclusive=bool(node["exclusive"]), reverse=bool(node["reverse"]))
+    flags = {"exclusive": bool(node["exclusive"]), "reverse": bool(node["reverse"])}
+    known = constant_value(axis)
+    if known is None:
+        return dynamic.along(x, axis, lambda t: run(t, 1, **flags))
+    return run(x, as_axis(int(known.item()), x.rank), **flags)
