@@ -10,6 +10,7 @@ from onnx import TensorProto, helper
 
 import dlcompile.frontends.onnx.exports  # noqa: F401  (fills the table of exporters)
 from dlcompile.errors import ArgumentError
+from dlcompile.frontends.onnx.exports.interface import read_port, write_port
 from dlcompile.frontends.onnx.writer import Writer, onnx_type, tensor_proto, value_info
 from dlcompile.graph import Graph
 
@@ -64,6 +65,9 @@ def _ir_version(opset: int) -> int:
 
 def _declare_inputs(writer: Writer, graph: Graph) -> list[onnx.ValueInfoProto]:
     writer.used.update(graph.output_names)
+    if graph.structure:
+        tensors = dict(zip(graph.input_names, graph.inputs))
+        return [read_port(writer, port, tensors) for port in graph.structure["inputs"]]
     infos = []
     for name, tensor in zip(graph.input_names, graph.inputs):
         writer.used.add(name)
@@ -74,6 +78,9 @@ def _declare_inputs(writer: Writer, graph: Graph) -> list[onnx.ValueInfoProto]:
 
 def _declare_outputs(writer: Writer, graph: Graph) -> list[onnx.ValueInfoProto]:
     """Give results the names of the outputs; an Identity where one is an input, a constant, or an output twice."""
+    if graph.structure:
+        tensors = dict(zip(graph.output_names, graph.outputs))
+        return [write_port(writer, port, tensors) for port in graph.structure["outputs"]]
     made = {name for node in writer.nodes for name in node.output}
     renamed: dict[str, str] = {}
     for name, tensor in zip(graph.output_names, graph.outputs):

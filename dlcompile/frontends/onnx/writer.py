@@ -132,8 +132,11 @@ class Writer:
             if alone in writer.dims:
                 return writer.dims[alone]
             writer = writer.outer
-        candidates = [(tensor, axis) for tensor in self.root.graph.inputs for axis, dim in enumerate(tensor.shape)
-                      if isinstance(dim, Dim) and set(dim.terms) <= {(symbol,), ()} and dim.symbols]
+        candidates, writer = [], self
+        while writer is not None and not candidates:
+            candidates = [(tensor, axis) for tensor in writer.graph.inputs for axis, dim in enumerate(tensor.shape)
+                          if isinstance(dim, Dim) and set(dim.terms) <= {(symbol,), ()} and dim.symbols]
+            writer = writer.outer
         candidates.sort(key=lambda place: place[0].shape[place[1]] != alone)
         if not candidates:
             raise InvalidModelError(f"no input's shape gives the value of the symbol {symbol}")

@@ -7,7 +7,7 @@ from onnx.reference import ReferenceEvaluator
 
 import dlcompile
 from dlcompile.errors import ArgumentError, ExecutionError, UnsupportedOperatorError
-from dlcompile.frontends.onnx import import_onnx
+from dlcompile.frontends.onnx import export_onnx, import_onnx
 from dlcompile.graph import verify
 
 HEAD = '<ir_version: 10, opset_import: ["" : 20]>\n'
@@ -189,3 +189,33 @@ def test_items_of_several_ranks_are_refused():
     proto = model("g (float[2] a, float[2, 2] b, int64 p) => (float[c] y) { s = SequenceConstruct(a, b)\n y = SequenceAt(s, p) }")
     with pytest.raises(UnsupportedOperatorError, match="SequenceAt.*different ranks"):
         import_onnx(proto)
+
+
+@pytest.mark.parametrize("text, feeds", [
+    ("""g (seq(float[a, b]) s, float[c, d] x) => (seq(float[e, h]) y, int64 n) { y = SequenceInsert(s, x)  n = SequenceLength(y) }""",
+     [{"s": [f(2, 3)], "x": f(1, 1)}, {"s": [], "x": f(2, 2)}]),
+    ("""g (optional(float[2, 3]) o, float[2, 3] x) => (bool there, float[2, 3] y) {
+        there = OptionalHasElement(o)
+        y = If(there) <then_branch = t () => (float[2, 3] v) { v = OptionalGetElement(o) }, else_branch = e () => (float[2, 3] w) { w = Neg(x) }>
+    }""", [{"o": f(2, 3), "x": f(2, 3)}, {"o": None, "x": f(2, 3)}]),
+    ("""g (int64 most, float[n] x) => (float[n] y, float[t, n] all) {
+        yes = Constant<value_int = 1>()
+        going = Cast<to = 9>(yes)
+        y, all = Loop(most, going, x) <body = b (int64 step, bool on, float[n] v) => (bool on2, float[n] w, float[n] kept) {
+            two = Constant<value_float = 2.0>()
+            limit = Constant<value_float = 40.0>()
+            w = Mul(v, two)
+            top = ReduceMax<keepdims = 0>(w)
+            on2 = Less(top, limit)
+            kept = Identity(w)
+        }>
+    }""", [{"most": i(m), "x": np.abs(f(k)) + 1} for m, k in ((100, 3), (2, 5))]),
+])
+def test_export(text, feeds):
+    proto = model(text)
+    written = export_onnx(import_onnx(proto))
+    onnx.checker.check_model(written)
+    for feed in feeds:
+        expected, got = (ReferenceEvaluator(m).run(None, feed) for m in (proto, written))
+        for output, a, b in zip(proto.graph.output, got, expected, strict=True):
+            same(a if isinstance(a, list) else np.asarray(a), b, output.name)

@@ -11,7 +11,7 @@ from dlcompile.graph import Dim, Graph, Node, Tensor
 def nested(writer: Writer, graph: Graph, names: list[str], inputs: list[Tensor]) -> GraphProto:
     """A graph written inside another: `inputs` get names of their own, the rest of its inputs are values `names` of the
     outer one."""
-    inner = Writer(writer.root.graph, writer.opset, writer)
+    inner = Writer(graph, writer.opset, writer)
     formal = []
     for tensor in inputs:
         inner.names[tensor] = name = writer.fresh(tensor.name or "input")
@@ -59,12 +59,12 @@ def cond(writer: Writer, node: Node, predicate: str, *operands: str) -> list[str
 
 @exporter("while")
 def while_(writer: Writer, node: Node, *names: str) -> list[str]:
-    """Loop asks for the condition after each turn; a first one is computed in front of it."""
+    """Loop asks for the condition after each turn; a first one is computed in front of it. The number of turns is the length of a stack."""
     a = node.attributes
     count, condition, body = a["num_carry"], a["condition"], a["body"]
     first = writer.emit("If", [writer.constant(np.True_)], 1, then_branch=nested(writer, condition, list(names), []),
                         else_branch=nested(writer, condition, list(names), []))
-    inner = Writer(writer.root.graph, writer.opset, writer)
+    inner = Writer(body, writer.opset, writer)
     step, going = writer.fresh("step"), writer.fresh("going")
     formal = [
         helper.make_tensor_value_info(step, TensorProto.INT64, []),
@@ -77,10 +77,15 @@ def while_(writer: Writer, node: Node, *names: str) -> list[str]:
     inner.names.update(zip(body.inputs, (*states, *names[count:]), strict=True))
     inner.write(body)
     after = [inner.emit("Identity", [inner.find(t)]) for t in body.outputs]
-    inner.names.update(zip(condition.inputs, (*after, *names[count:]), strict=True))
-    inner.write(condition)
-    proceed = inner.emit("Identity", [inner.find(condition.outputs[0])])
+    # the next condition is asked of the next carries, whose dimensions are others than those of the body's inputs
+    asked = Writer(condition, writer.opset, inner)
+    asked.nodes = inner.nodes
+    asked.names.update(zip(condition.inputs, (*after[:count], *names[count:]), strict=True))
+    asked.write(condition)
+    proceed = asked.emit("Identity", [asked.find(condition.outputs[0])])
     outputs = [helper.make_tensor_value_info(proceed, TensorProto.BOOL, [])]
     outputs += [helper.make_tensor_value_info(n, onnx_type(t.dtype), _loose(t)) for n, t in zip(after, body.outputs)]
+    outputs.append(helper.make_tensor_value_info(inner.emit("Identity", [step]), TensorProto.INT64, []))
     graph = helper.make_graph(inner.nodes, "body", formal, outputs)
-    return writer.emit("Loop", ["", *first, *names[:count]], count, body=graph)
+    *made, steps = writer.emit("Loop", ["", *first, *names[:count]], len(body.outputs) + 1, body=graph)
+    return [*made, writer.emit("Size", [steps])]
