@@ -79,7 +79,7 @@ class DlcompileBackend(Backend):
             raise ArgumentError(f"models run on the device 'CPU', not on {device!r}")
         kwargs.setdefault("target", os.environ.get(TARGET_VARIABLE) or "native")
         compiled = compile(model, **kwargs)
-        return DlcompileBackendRep(compiled, [port.name for port in compiled.outputs])
+        return DlcompileBackendRep(compiled, output_names(compiled))
 
     @classmethod
     def run_model(cls, model: ModelProto, inputs: Any, device: str = "CPU", **kwargs: Any) -> tuple[Any, ...]:
@@ -98,6 +98,12 @@ class DlcompileBackend(Backend):
         """
         model, feeds = node_model(node, inputs, outputs_info, opset_version)
         return cls.prepare(model, device, **kwargs).run(feeds)
+
+
+def output_names(model: CompiledModel) -> list[str]:
+    """The names of a compiled model's outputs as its user sees them: a sequence, made of two tensors, has one."""
+    structure = getattr(model, "structure", None)
+    return [port.name for port in model.outputs] if structure is None else [port["name"] for port in structure.outputs]
 
 
 def node_model(node: NodeProto, inputs: Any, outputs_info: Sequence[tuple[np.dtype, tuple[int, ...]]] | None = None,

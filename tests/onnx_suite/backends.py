@@ -2,7 +2,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import onnx
@@ -10,6 +11,7 @@ from onnx.backend.base import Backend, BackendRep
 
 from dlcompile.compiler import import_model
 from dlcompile.onnx_backend import TARGET_VARIABLE, DlcompileBackend
+from dlcompile.runtime.structure import Structure
 
 
 class Compiled(DlcompileBackend):
@@ -25,10 +27,12 @@ class Compiled(DlcompileBackend):
 
 
 class _Function(BackendRep):
-    def __init__(self, function, names: Sequence[str]):
+    """A model that is a function of a mapping by name."""
+
+    def __init__(self, function: Callable[[dict[str, Any]], Sequence[Any]], names: Sequence[str]):
         self.function, self.names = function, names
 
-    def run(self, inputs, **kwargs):
+    def run(self, inputs: Any, **kwargs: Any) -> tuple[Any, ...]:
         feeds = dict(inputs) if isinstance(inputs, Mapping) else dict(zip(self.names, inputs))
         return tuple(self.function(feeds))
 
@@ -62,7 +66,14 @@ class Interpreted(Backend):
         from dlcompile.transforms import optimize
 
         graph = optimize(import_model(model))
-        return _Function(lambda feeds: evaluate(graph, feeds), graph.input_names)
+        if graph.structure is None:
+            return _Function(lambda feeds: evaluate(graph, feeds), graph.input_names)
+        ports = [[SimpleNamespace(name=name, dtype=t.dtype, shape=tuple(d if isinstance(d, int) else str(d) for d in t.shape))
+                  for name, t in zip(names, tensors)]
+                 for names, tensors in ((graph.input_names, graph.inputs), (graph.output_names, graph.outputs))]
+        structure = Structure(graph.name, graph.structure, *ports)
+        return _Function(lambda feeds: structure.values(evaluate(graph, structure.arrays((), feeds))),
+                         [port["name"] for port in structure.inputs])
 
 
 MODES: dict[str, type[Backend]] = {"compiled": Compiled, "round-trip": RoundTrip, "interpreted": Interpreted}
