@@ -138,6 +138,14 @@ CASES = {  # operator: (function, input types), or several of them
     },
     "sort": [(lambda x: ops.sort(x, 1), A), (lambda x: ops.sort(x, 0, True), A)],
     "top_k": [(lambda x: ops.top_k(x, 2, 1), A), (lambda x: ops.top_k(x, N, 0, False), A)],
+    "flatnonzero": [(lambda x: ops.nonzero(ops.gt(x, 0.3)), A), (lambda x: ops.compress(x, np.arange(5)), (np.bool_, (5,)))],
+    "unique": [(lambda x: ops.unique(x), I), (lambda x: ops.unique(ops.gt(x, 0), 1, sorted=False), V)],
+    "non_max_suppression": [
+        (lambda b, s: ops.non_max_suppression(b, s, 3, 0.1, 0.2), (F, (2, M, 4)), (F, (2, 3, M))),
+        (lambda b, s, k: ops.non_max_suppression(ops.abs(b), s, k, 0.5, center_point_box=True),
+         (F, (2, 9, 4)), (F, (2, 1, 9)), (np.int64, ())),
+    ],
+    "define_dim": (lambda x: ops.pad(ops.top_k(ops.nonzero(x), 1)[0], 0, (0, ops.dim_of(ops.reduce_max(x))), (0, 1)), I),
     "dot_general": [
         (lambda a, b: ops.matmul(a, b), A, B),
         (lambda a, b: ops.dot_general(a, b, contracting=((1, 2), (0, 1))), (F, (N, 3, 4)), (F, (3, 4, 6))),
@@ -340,7 +348,7 @@ def test_operator(name, index, case):
 def test_every_operator_has_a_row_and_a_case():
     meant = {name for name, row in OPERATORS.items() if row.evaluate or row.decompose}  # scheduling adds rows that are a kernel's only
     assert meant == set(EXPORTERS)
-    assert meant - set(CASES) == {"random_bits"}
+    assert meant - set(CASES) == {"random_bits", "mt19937"}
 
 
 @pytest.mark.parametrize("opset", [18, 20, 21, 22, 24])

@@ -36,7 +36,7 @@ def flatnonzero(writer: Writer, node: Node, mask: str) -> tuple[str, str]:
 @exporter("unique")
 def unique(writer: Writer, node: Node, x: str) -> tuple[str, ...]:
     rows = node.inputs[0].shape[0]
-    x = writer.cast(x, np.uint8) if node.inputs[0].dtype == np.bool_ else x
+    x = writer.cast(x, np.int8) if node.inputs[0].dtype == np.bool_ else x  # the small type that runtimes have
     _, first, inverse, counts = writer.emit("Unique", [x], 4, axis=0, sorted=int(node.attributes["sorted"]))
     return _with_capacity(writer, first, rows), inverse, _with_capacity(writer, counts, rows), _count(writer, first)
 
