@@ -5,7 +5,7 @@ import numpy as np
 
 from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError
-from dlcompile.frontends.onnx import dynamic
+from dlcompile.frontends.onnx import cutting, dynamic
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.shapes import as_axes, as_axis, assume_equal, axes_of, clamp
 from dlcompile.graph import DimLike, Tensor, at_least, ceildiv, dim_max, dim_min, floordiv, known_dims, make_constant, product
@@ -150,17 +150,41 @@ def slice_by_attributes(node: OnnxNode, x: Tensor) -> Tensor:
 def slice_(
     node: OnnxNode, x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None
 ) -> Tensor:
-    return _slice(x, known_dims(starts, "start of the slice"), known_dims(ends, "end of the slice"), axes_of(axes),
-                  None if steps is None else known_dims(steps, "step of the slice"))
+    if all(dynamic.is_known(t) for t in (starts, ends, axes, steps)):
+        return _slice(x, known_dims(starts), known_dims(ends), axes_of(axes), None if steps is None else known_dims(steps))
+    steps = make_constant(np.ones(starts.shape, np.int64)) if steps is None and starts.type.is_static else steps
+    bounds = [cutting.positions(*dynamic.entries_of(t, what))
+              for t, what in ((starts, "starts of the slice"), (ends, "ends of the slice"), (steps, "steps of the slice"))]
+    if not dynamic.is_known(axes):
+        _check_lengths(*bounds, dynamic.entries_of(axes, "list of axes")[1])
+        bounds = [cutting.for_all_axes(ops.cast(t, np.int64), axes, x.rank, otherwise)
+                  for t, otherwise in ((starts, 0), (ends, cutting.END), (steps, 1))]
+        axes = None
+    places = as_axes(range(len(bounds[0])) if axes is None else axes_of(axes), x.rank)
+    _check_lengths(*bounds, places)
+    known = []
+    for axis, *row in zip(places, *bounds):
+        if any(isinstance(p, Tensor) for p in row):
+            x = cutting.slice_axis(x, axis, *row)
+        else:
+            known.append((axis, *row))
+    if not known:
+        return x
+    places, starts, ends, steps = zip(*known)
+    return _slice(x, starts, ends, places, steps)
+
+
+def _check_lengths(starts, ends, steps, axes) -> None:
+    if not len(starts) == len(ends) == len(axes) == len(steps):
+        raise ShapeError(
+            f"{len(starts)} starts, {len(ends)} ends, {len(axes)} axes and {len(steps)} steps; expected as many of each"
+        )
 
 
 def _slice(x: Tensor, starts, ends, axes, steps) -> Tensor:
     axes = as_axes(range(len(starts)) if axes is None else axes, x.rank)
     steps = (1,) * len(starts) if steps is None else steps
-    if not len(starts) == len(ends) == len(axes) == len(steps):
-        raise ShapeError(
-            f"{len(starts)} starts, {len(ends)} ends, {len(axes)} axes and {len(steps)} steps; expected as many of each"
-        )
+    _check_lengths(starts, ends, steps, axes)
     start, limit, strides = [0] * x.rank, list(x.shape), [1] * x.rank
     backwards = []
     for axis, first, last, step in zip(axes, starts, ends, steps):
@@ -201,7 +225,18 @@ def split_by_attribute(node: OnnxNode, x: Tensor) -> tuple[Tensor, ...]:
 
 @importer("Split", since=13)
 def split(node: OnnxNode, x: Tensor, sizes: Tensor | None = None) -> tuple[Tensor, ...]:
-    return _split(node, x, None if sizes is None else known_dims(sizes, "sizes of the parts"))
+    if sizes is None:
+        return _split(node, x, None)
+    vector, known = dynamic.entries_of(sizes, "sizes of the parts")
+    extent = x.shape[as_axis(node["axis"], x.rank)]
+    if known.count(None) == 1:  # what the others leave
+        index = known.index(None)
+        given = [d for d in known if d is not None]
+        known[index] = assume_equal(extent - sum(given), ops.dim_of(dynamic.entry(vector, index)), "sizes of the parts:")
+    parts = dynamic.where_known(vector, known)
+    if sizes.known is None:
+        assume_equal(sum(parts), extent, "sizes of the parts:")
+    return _split(node, x, parts)
 
 
 def _split(node: OnnxNode, x: Tensor, sizes) -> tuple[Tensor, ...]:
@@ -239,63 +274,48 @@ def pad_by_attributes(node: OnnxNode, x: Tensor) -> Tensor:
 @importer("Pad", since=11)
 def pad(node: OnnxNode, x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None) -> Tensor:
     value = make_constant(np.zeros((), x.dtype)) if value is None else ops.reshape(value, ())
-    return _pad(x, node["mode"], known_dims(pads, "padding"), value, range(x.rank) if axes is None else axes_of(axes))
+    amounts = cutting.positions(*dynamic.entries_of(pads, "padding"))
+    if not dynamic.is_known(axes):
+        count = len(dynamic.entries_of(axes, "list of axes")[1])
+        _check_pads(x, amounts, count)
+        sides = (ops.slice(ops.cast(pads, np.int64), (low,), (low + count,)) for low in (0, count))
+        amounts = [p for side in sides for p in cutting.for_all_axes(side, axes, x.rank, 0)]
+        axes = None
+    return _pad(x, node["mode"], amounts, value, range(x.rank) if axes is None else axes_of(axes))
+
+
+def _check_pads(x: Tensor, pads, count: int) -> None:
+    if len(pads) != 2 * count:
+        raise ShapeError(f"{len(pads)} pads for {count} axes of {x.type}; expected {2 * count}")
 
 
 def _pad(x: Tensor, mode: str, pads, value: Tensor, axes) -> Tensor:
+    """`pads` are dimensions, or scalars where they are data; before each of `axes`, then after each."""
     axes = as_axes(axes, x.rank)
-    if len(pads) != 2 * len(axes):
-        raise ShapeError(f"{len(pads)} pads for {len(axes)} axes of {x.type}; expected {2 * len(axes)}")
+    _check_pads(x, pads, len(axes))
+    if mode not in ("constant", "reflect", "edge", "wrap"):
+        raise InvalidModelError(f"the mode {mode!r} of padding is not one of constant, reflect, edge, wrap")
     low, high = [0] * x.rank, [0] * x.rank
     for axis, before, after in zip(axes, pads, pads[len(axes):]):
-        low[axis], high[axis] = before, after
-    if mode == "constant":
-        return ops.pad(x, value, tuple(low), tuple(high))
-    if mode not in ("reflect", "edge", "wrap"):
-        raise InvalidModelError(f"the mode {mode!r} of padding is not one of constant, reflect, edge, wrap")
-    for axis in range(x.rank):
-        x = _extend(x, axis, low[axis], high[axis], mode)
-    return x
-
-
-def _extend(x: Tensor, axis: int, low: DimLike, high: DimLike, mode: str) -> Tensor:
-    """Padding by elements of `x` itself along one axis: those at the edge, mirrored there, or from the other end."""
-    size = x.shape[axis]
-    if isinstance(low, int) and isinstance(high, int) and low <= 0 and high <= 0:
-        return ops.pad(
-            x,
-            make_constant(np.zeros((), x.dtype)),
-            *(tuple(n if a == axis else 0 for a in range(x.rank)) for n in (low, high)),
-        )
-    position = ops.add(ops.iota(np.int64, (size + low + high,), 0), ops.shape_vector((-low,)))
-    last = ops.shape_vector((size - 1,))
-    if mode == "edge":
-        position = ops.minimum(ops.maximum(position, make_constant(np.int64(0))), last)
-    elif mode == "wrap":
-        position = ops.floor_mod(position, ops.shape_vector((size,)))
-    else:  # a triangle wave of period 2*(size - 1)
-        position = ops.floor_mod(position, ops.shape_vector((dim_max(2 * (size - 1), 1),)))
-        position = ops.sub(last, ops.abs(ops.sub(position, last)))
-    return ops.gather(x, position, axis)
+        if isinstance(before, Tensor) or isinstance(after, Tensor):
+            if mode == "constant":
+                x = cutting.pad_axis(x, axis, before, after, value)
+            else:
+                x = cutting.extend_axis(x, axis, before, after, mode)
+        elif mode == "constant" or all(isinstance(n, int) and n <= 0 for n in (before, after)):
+            low[axis], high[axis] = before, after
+        else:
+            x = cutting.extend_axis(x, axis, before, after, mode)
+    return ops.pad(x, value, tuple(low), tuple(high))
 
 
 @importer("CenterCropPad", since=18)
 def center_crop_pad(node: OnnxNode, x: Tensor, shape: Tensor) -> Tensor:
     axes = as_axes(range(x.rank) if node["axes"] is None else node["axes"], x.rank)
     zero = make_constant(np.zeros((), x.dtype))
-    for axis, target in zip(axes, known_dims(shape, "target shape"), strict=True):
-        size = x.shape[axis]
-        kept = dim_min(size, target)
-        if kept != size:
-            start, limit = [0] * x.rank, list(x.shape)
-            start[axis] = floordiv(size - kept, 2)
-            limit[axis] = start[axis] + kept
-            x = ops.slice(x, tuple(start), tuple(limit))
-        if kept != target:
-            low, high = [0] * x.rank, [0] * x.rank
-            low[axis] = floordiv(target - kept, 2)
-            high[axis] = target - kept - low[axis]
-            x = ops.pad(x, zero, tuple(low), tuple(high))
+    targets = dynamic.where_known(*dynamic.entries_of(shape, "target shape"))
+    for axis, target in zip(axes, targets, strict=True):
+        x = cutting.fit_axis(x, axis, target, zero)
     return x
 
 
