@@ -203,8 +203,6 @@ def analyse_packing(node: Node, storage: Callable[[Tensor], Storage | None]) -> 
     rhs = node.inputs[1]
     at = axes_symbols(rhs.shape, "r")
     if node.op == "conv_general":
-        if node.attributes["groups"] != 1:
-            return None
         rb, rc, free = (), tuple(range(rhs.rank - 1)), (rhs.rank - 1,)
     else:
         (_, rc), (_, rb) = node.attributes["contracting"], node.attributes["batch"]
@@ -224,7 +222,11 @@ def analyse_packing(node: Node, storage: Callable[[Tensor], Storage | None]) -> 
     if len(depth) != 1 or len(columns) > 1:
         return None
     batch = tuple(Run(rhs.shape[a], by_axis[a], (rhs.shape[a],), f"z{i}") for i, a in enumerate(rb))
-    return Packing(stored, offset, batch, depth[0].stride, columns[0].stride if columns else 1)
+    n_stride = columns[0].stride if columns else 1
+    if node.op == "conv_general" and node.attributes["groups"] != 1:  # its columns are those of one group after another
+        groups = node.attributes["groups"]
+        batch = (Run(groups, rhs.shape[-1] // groups * n_stride, (groups,), "z0"),)
+    return Packing(stored, offset, batch, depth[0].stride, n_stride)
 
 
 # -- lowering ---------------------------------------------------------------------------------------------------------------

@@ -144,9 +144,16 @@ class Scheduler:
             elif node.op in ("dot_general", "conv_general") and self.is_tile(node):
                 if analyse(node, _assumed) is None:
                     found.add(node.inputs[0])
-                if not node.inputs[1].is_constant and analyse_packing(node, _assumed) is None:
+                if not node.inputs[1].is_constant and not self._reads_right(node):
                     found.add(node.inputs[1])
         return frozenset(found)
+
+    def _reads_right(self, node: Node) -> bool:
+        """Whether the right operand of a product can be packed, or is read as it lies, without being copied first."""
+        contraction = analyse(node, lambda t: contiguous(InputArgument(0), t.shape))
+        if contraction.depthwise:
+            return _assumed(node.inputs[1]) is not None
+        return analyse_packing(node, _assumed) is not None
 
     def can_lower(self, group: Group) -> bool:
         """Try it, with every tensor from outside in memory of its own."""
@@ -208,6 +215,14 @@ class Scheduler:
         return tuple(made)
 
     def _lowered(self, group: Group) -> list[Step]:
+        """The steps of a group. UnsupportedOperatorError naming the node where its kernel cannot be made of this one."""
+        try:
+            return self._lowered_steps(group)
+        except CannotFuse as error:
+            node = (group.anchors or list(group.nodes))[0]
+            raise UnsupportedOperatorError(f"node {', '.join(node.origin) or node.op!r} ({node.op}): {error}") from error
+
+    def _lowered_steps(self, group: Group) -> list[Step]:
         if group.form in CONTROL:
             (node,) = group.anchors
             return CONTROL[group.form](node, self)
@@ -252,7 +267,7 @@ class Scheduler:
         (node,) = group.anchors
         contraction = analyse(node, self.context.stored)
         if contraction is None:
-            raise CannotFuse(f"{node!r}: operands lie where no tile operation reads them")
+            raise CannotFuse("its operands lie where no tile operation reads them")
         rows, vectors = plan_tile(contraction, self.target)
         width = vectors * self.target.lanes
         rhs = node.inputs[1]
@@ -269,7 +284,7 @@ class Scheduler:
     def _pack_at_run_time(self, node: Node, contraction: Contraction, width: int, steps: list[Step]) -> Storage:
         packing = analyse_packing(node, self.context.stored)
         if packing is None:
-            raise CannotFuse(f"{node!r}: the right operand lies where it cannot be packed")
+            raise CannotFuse(f"its right operand, {node.inputs[1].type}, lies where it cannot be packed")
         batch = product(run.extent for run in contraction.batch)
         shape = (batch, ceildiv(contraction.width, width), contraction.depth, width)
         tensor = Tensor(TensorType(np.dtype(np.float32), shape))

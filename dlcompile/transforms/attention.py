@@ -19,10 +19,10 @@ from dlcompile.transforms.shapes import is_identity, is_splat, splat
 
 def attention(node: Node) -> Answer:
     """dot(softmax(dot(q, k) * scale + mask), v) → attention(q, k, v, mask; scale), where nothing else reads the
-    scores."""
+    scores. Not in float64, which attention's kernel does not compute in."""
     weights, v = node.inputs
     batch, free, contracting = axes_of(node, 0)
-    if not is_float(weights.dtype) or len(free) != 1 or len(contracting) != 1 or not is_identity((*batch, *free, *contracting)):
+    if not is_float(weights.dtype) or weights.dtype == np.float64 or len(free) != 1 or len(contracting) != 1 or not is_identity((*batch, *free, *contracting)):
         return None
     unguarded = _without_guard(weights)
     if uses(weights) != 1:

@@ -4,6 +4,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Collection, Sequence
 
+import numpy as np
+
 from dlcompile.graph import Graph, Node, Symbol, Tensor, apply, verify
 from dlcompile.transforms.algebra import ALGEBRA, ROUNDING
 from dlcompile.transforms.attention import ATTENTION
@@ -21,7 +23,9 @@ from dlcompile.transforms.rewrite import Table, rewrite
 from dlcompile.transforms.scales import SCALES
 
 KEPT = frozenset({"attention", "lstm", "gru", "rnn"})
-"""Composites that stay whole by default: those with a kernel of their own."""
+"""Composites that stay whole by default: those with a kernel of their own, which computes in float32."""
+
+FLOAT64 = np.dtype(np.float64)
 
 Phase = tuple[str, Callable[[Graph], Graph]]
 
@@ -33,7 +37,7 @@ def optimize(graph: Graph, *, precision: str = "default", keep: Collection[str] 
     precision: "strict" leaves out what moves a rounding (folding of batch normalisation and scales, merging of
     constants, square roots
                for powers); "default" allows it. Neither changes what NaN and infinities mean.
-    keep:      composites that stay whole; all others are decomposed.
+    keep:      composites that stay whole, but for float64; all others are decomposed.
     check:     verify the graph after every phase; by default where the environment variable DLCOMPILE_VERIFY is set and not 0.
     within:    symbols of the graph around this one, where it is a body.
 
@@ -78,7 +82,7 @@ def phases(strict: bool, keep: frozenset[str]) -> tuple[Phase, ...]:
         ("known dimensions", pin_defined),
         # attention is easiest to see while softmax is whole and no axis has been moved
         ("recognise attention", until_stable(*simple, ATTENTION)),
-        ("decompose", lambda graph: decompose(graph, keep)),
+        ("decompose", lambda graph: decompose(graph, lambda node: node.op in keep and all(t.dtype != FLOAT64 for t in node.inputs))),
         ("recognise attention in primitives", until_stable(*simple, ATTENTION)),
         # scales fold into weights before layout takes the weights apart
         ("fold scales", until_stable(*scaled)),

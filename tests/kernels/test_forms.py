@@ -196,7 +196,12 @@ def convolution_cases() -> list[Case]:
     cases.append(single("3-d", lambda t: ops.conv_general(t, np.ones((2, 2, 2, 3, 4), np.float32), layout="channels_last"), tensor(1, 4, 5, 6, 3)))
     cases.append(single("spread input", lambda t: ops.conv_general(t, np.ones((3, 3, 2, 4), np.float32), lhs_dilation=(2, 2), padding=((1, 1), (2, 1)),
                                                                    layout="channels_last"), tensor(1, 5, 6, 2)))
-    cases.append(single("weights are no constant", lambda t, w: ops.conv_general(t, w, layout="channels_last"), tensor(1, 6, 6, 4), tensor(3, 3, 4, 20)))
+    for c, o, g in ((4, 20, 1), (10, 38, 2), (5, 5, 5)):
+        weights = tensor(3, 3, c // g, o), tensor(o, c // g, 3, 3), tensor(o, c // g, 3, 3, symbolic=True)
+        for w, layout in zip(weights, ("channels_last", "channels_first", "channels_first")):
+            image = tensor(1, 6, 6, c) if layout == "channels_last" else tensor(1, c, 6, 6, symbolic=w is weights[2])
+            cases.append(single(f"weights are no constant, {o} of {c} in {g}, {layout}",
+                                lambda t, w, g=g, layout=layout: ops.conv_general(t, w, groups=g, layout=layout), image, w))
     return cases
 
 

@@ -7,7 +7,8 @@ from onnx import TensorProto, helper
 import dlcompile
 from dlcompile import ops
 from dlcompile.errors import UnsupportedOperatorError
-from dlcompile.graph import Graph, make_input
+from dlcompile.graph import Graph, make_input, provenance
+from dlcompile.kernels.access import CannotFuse
 from dlcompile.kernels.schedule import FORMS, schedule
 
 
@@ -22,6 +23,18 @@ def test_operators_without_a_kernel_are_listed_with_their_nodes(tmp_path, monkey
     onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
     with pytest.raises(UnsupportedOperatorError, match=r"ranked\.onnx: .*top_k \(node best, very best\)"):
         dlcompile.compile(path, cache=False)
+
+
+def test_what_a_kernel_cannot_take_is_said_with_the_node(monkeypatch) -> None:
+    def refuse(group, context):
+        raise CannotFuse("it is too odd")
+
+    monkeypatch.setitem(FORMS, "top_k", refuse)
+    x = make_input("x", np.float32, (2, 9))
+    with provenance("best"):
+        values, _ = ops.top_k(x, 3, axis=1)
+    with pytest.raises(UnsupportedOperatorError, match=r"node 'best' \(top_k\): it is too odd"):
+        schedule(Graph("g", [x], [values]), "x86-64")
 
 
 def test_kernels_that_differ_in_their_arrays_only_are_one() -> None:

@@ -123,6 +123,20 @@ def test_recurrent_networks_whole_and_as_loops(keep, length):
     assert str(again) == str(after)
 
 
+def test_float64_has_no_composites():
+    """Kernels of whole composites compute in float32."""
+    q, k, v = (variable(name, (2, 5, 4), np.float64) for name in "qkv")
+    whole = ops.attention(q, k, v)
+    scores = ops.dot_general(q, k, contracting=((2,), (2,)), batch=((0,), (0,)))
+    spelled = ops.dot_general(ops.softmax(scores, axis=-1), v, contracting=((2,), (1,)), batch=((0,), (0,)))
+    w, r = (make_constant(np.ones((1, 4, 4))) for _ in range(2))
+    y, _ = apply("rnn", v, w, r, present=(), direction="forward", activations=(), alphas=(), betas=(), clip=0.0, layout=0)
+    graph = graph_of((whole, spelled, y), q, k, v)
+    after = optimize(graph)
+    assert not any(OPERATORS[n.op].is_composite for n in after.nodes)
+    assert_same(graph, after, rtol=1e-12, atol=1e-12)
+
+
 def test_interface_and_provenance():
     x, unused = variable("x", (2, 3)), variable("unused", (4,))
     with provenance("layer"):
