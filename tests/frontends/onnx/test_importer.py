@@ -155,7 +155,7 @@ def test_missing_values_are_listed():
     (model([node("MaxPool", ["x"], ["y"], kernel_shape=[2])],
      {"x": (F, [1, 2, 4, 4])}, ["y"]), "do not fit 2 spatial axes"),
     (model([node("Reshape", ["x", "s"], ["y"])],
-     {"x": (F, [2, 3]), "s": (np.int64, [2])}, ["y"]), "computed from data"),
+     {"x": (F, [2, 3]), "s": (np.int64, ["n"])}, ["y"]), "n entries, a number that only a run knows"),
 ])
 def test_models_that_contradict_themselves(made, message):
     with pytest.raises(InvalidModelError, match=message) as caught:
