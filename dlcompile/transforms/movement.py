@@ -171,22 +171,26 @@ def _same_value(a: Tensor, b: Tensor) -> bool:
 
 
 # -- concatenate ------------------------------------------------------------------------------------------------------------
+MOST_PARTS = 512
+
+
 def concatenate_one(node: Node) -> Answer:
     """concatenate(x) → x."""
     return node.inputs[0] if len(node.inputs) == 1 else None
 
 
 def concatenate_of_concatenate(node: Node) -> Answer:
-    """concatenate(…, concatenate(x, y), …) → concatenate(…, x, y, …) along the same axis."""
+    """concatenate(…, concatenate(x, y), …) → concatenate(…, x, y, …) along the same axis. Not where the inner one is there
+    several times, nor beyond MOST_PARTS: values joined to themselves again and again have exponentially many parts."""
     axis = node.attributes["axis"]
     parts: list[Tensor] = []
     for tensor in node.inputs:
         inner = tensor.producer
-        if inner is not None and inner.op == "concatenate" and inner.attributes["axis"] == axis:
+        if inner is not None and inner.op == "concatenate" and inner.attributes["axis"] == axis and node.inputs.count(tensor) == 1:
             parts += made_by(tensor, "concatenate").inputs
         else:
             parts.append(tensor)
-    return ops.concatenate(parts, axis) if len(parts) > len(node.inputs) else None
+    return ops.concatenate(parts, axis) if len(node.inputs) < len(parts) <= MOST_PARTS else None
 
 
 def concatenate_nothing(node: Node) -> Answer:

@@ -37,6 +37,8 @@ CASES = {  # name: (shape of x, the expression, the operators that are left)
     "pad of another pad stays": ((2, 3), lambda x: ops.pad(ops.pad(x, ZERO, (1, 0), (0, 2)), np.float32(1), (0, 1), (2, 0)), ["pad", "pad"]),
     "one part": ((2, 3), lambda x: ops.concatenate([x], 0), []),
     "parts of parts": ((2, 3), lambda x: ops.concatenate([ops.concatenate([x, x], 1), x], 1), ["concatenate"]),
+    "the same parts twice stay": ((2, 3), lambda x: (lambda two: ops.concatenate([two, two], 1))(ops.concatenate([x, x], 1)),
+                                  ["concatenate", "concatenate"]),
     "parts along another axis stay": ((2, 2), lambda x: ops.concatenate([ops.concatenate([x, x], 0), ops.concatenate([x, x], 0)], 1),
                                       ["concatenate", "concatenate", "concatenate"]),
     "an empty part": ((2, 3), lambda x: ops.concatenate([x, np.zeros((2, 0), np.float32)], 1), []),
