@@ -6,8 +6,8 @@ import numpy as np
 from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError, UnsupportedOperatorError
 from dlcompile.frontends.onnx.node import constant_value
-from dlcompile.frontends.onnx.shapes import as_axis, assume_equal
-from dlcompile.frontends.onnx.values import Items, Packed, SequenceValue
+from dlcompile.frontends.onnx.shapes import as_axis
+from dlcompile.frontends.onnx.values import Items, Packed, SequenceValue, of_rank
 from dlcompile.graph import DimLike, Tensor, product
 
 ZERO, ONE = np.int64(0), np.int64(1)
@@ -93,14 +93,6 @@ def erase(sequence: SequenceValue, position: Tensor | None) -> SequenceValue:
 def _taken_out(x: Tensor, first: DimLike, last: DimLike) -> Tensor:
     origin, rest = (0,) * x.rank, x.shape[1:]
     return ops.concatenate([ops.slice(x, origin, (first, *rest)), ops.slice(x, (last, *origin[1:]), x.shape)])
-
-
-def of_rank(sequence: SequenceValue, rank: int) -> SequenceValue:
-    """The sequence, its items known to have a rank."""
-    if isinstance(sequence, Items):
-        return sequence.of_rank(rank)
-    assume_equal(sequence.rank, rank, "the rank of the items of a sequence is")
-    return Packed(sequence.data, ops.reshape(sequence.shapes, (sequence.length, rank)))
 
 
 def concatenated(sequence: SequenceValue, axis: int, new_axis: bool) -> Tensor:

@@ -17,6 +17,7 @@ import onnx
 from dlcompile import ops
 from dlcompile.errors import UnsupportedOperatorError
 from dlcompile.frontends.onnx.reader import element_type
+from dlcompile.frontends.onnx.shapes import assume_equal
 from dlcompile.graph import DimLike, Tensor, make_constant
 
 
@@ -124,9 +125,17 @@ def alike(a: Value | None, b: Value | None) -> tuple[Value | None, Value | None]
         left, right = alike(a.value if a.value is not None else absent(b.value), b.value if b.value is not None else absent(a.value))
         return OptionalValue(a.present, left), OptionalValue(b.present, right)
     if isinstance(a, SequenceValue) and isinstance(b, SequenceValue):
-        a = a.of_rank(b.rank) if isinstance(a, Items) and isinstance(b.rank, int) else a
-        b = b.of_rank(a.rank) if isinstance(b, Items) and isinstance(a.rank, int) else b
+        a = of_rank(a, b.rank) if isinstance(b.rank, int) else a
+        b = of_rank(b, a.rank) if isinstance(a.rank, int) else b
     return a, b
+
+
+def of_rank(sequence: SequenceValue, rank: int) -> SequenceValue:
+    """The sequence, its items known to have a rank."""
+    if isinstance(sequence, Items):
+        return sequence.of_rank(rank)
+    assume_equal(sequence.rank, rank, "the rank of the items of a sequence is")
+    return Packed(sequence.data, ops.reshape(sequence.shapes, (sequence.length, rank)))
 
 
 def as_optional(value: Value | None) -> OptionalValue:

@@ -68,7 +68,7 @@ def if_(node: OnnxNode, condition: Tensor) -> list[Value]:
     then, other = (import_body(node, node[attribute], [], names) for attribute in ("then_branch", "else_branch"))
     if len(then.results) != len(other.results):
         raise InvalidModelError(f"the branches have {len(then.results)} and {len(other.results)} outputs")
-    pairs = [alike(a, b) for a, b in zip(then.results, other.results)]
+    pairs = [_of_one_rank(*alike(a, b)) for a, b in zip(then.results, other.results)]
     then.results, other.results = ([pair[i] for pair in pairs] for i in (0, 1))
     for a, b in pairs:
         types = [[t.type for t in tensors_of(value)] for value in (a, b)]
@@ -80,6 +80,14 @@ def if_(node: OnnxNode, condition: Tensor) -> list[Value]:
             )
     made = iter(ops.cond(ops.reshape(condition, ()), then.graph("then_branch", []), other.graph("else_branch", []), *then.outer))
     return [rebuilt(value, made) for value, _ in pairs]
+
+
+def _of_one_rank(a: Value, b: Value) -> tuple[Value, Value]:
+    """A scalar and a tensor of one element, which exporters take for the same, are both of the higher rank."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor) and a.rank != b.rank and a.type.size == b.type.size == 1:
+        shape = (1,) * max(a.rank, b.rank)
+        return ops.reshape(a, shape), ops.reshape(b, shape)
+    return a, b
 
 
 @importer("Scan", since=9)
