@@ -1,6 +1,8 @@
 """Constant folding: what depends on constants only is computed now, by the operators' own definition."""
 from __future__ import annotations
 
+import numpy as np
+
 from dlcompile import ops
 from dlcompile.graph import OPERATORS, Dim, Node, Tensor, apply, evaluate, is_integer, make_constant, symbols_of
 from dlcompile.operators.interpreter import evaluate_node
@@ -19,6 +21,13 @@ def fold_constants(node: Node) -> Answer:
         return None
     values = evaluate_node(node, *(t.value for t in node.inputs))
     return tuple(make_constant(value, t.dtype) for value, t in zip(values, node.outputs, strict=True))
+
+
+def fold_empty(node: Node) -> Answer:
+    """f(x) of no elements → a constant of none, whatever f is."""
+    if OPERATORS[node.op].family == "control" or not all(0 in t.shape and t.type.is_static for t in node.outputs):
+        return None
+    return tuple(make_constant(np.zeros(t.shape, t.dtype)) for t in node.outputs)
 
 
 def fold_known(node: Node) -> Answer:
@@ -77,6 +86,7 @@ def _is_dims(tensor: Tensor) -> bool:
 
 
 FOLD: Table = (
+    (ANY, fold_empty),
     (ANY, fold_known),
     (ANY, fold_constants),
     (ELEMENTWISE, fold_into_table),

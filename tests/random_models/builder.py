@@ -144,6 +144,10 @@ class Builder:
         self.pinned[name] = {axis % array.ndim for axis in pinned}
         return self._keep(Value(name, [array]), reuse)
 
+    def pin(self, value: Value, *axes: int) -> None:
+        """Declare these axes of an input with their extents, whatever the others become."""
+        self.pinned.setdefault(value.name, set()).update(axes)
+
     def constant(self, array: np.ndarray, reuse: bool = False) -> Value:
         array = np.asarray(array)
         name = self.name("c")
@@ -170,7 +174,10 @@ class Builder:
 
         found = [value for value in self.values if suits(value)]
         if found and self.chance(0.8):
-            return found[-1 - min(int(self.random.expovariate(0.4)), len(found) - 1)]
+            back = 1
+            while back < len(found) and self.chance(0.65):
+                back += 1
+            return found[-back]
         if not dtypes:
             raise Unsuitable("no type")
         for _ in range(8):

@@ -131,6 +131,50 @@ def shape(evaluate, node, arrays, opset):
     return [np.array(arrays[0].shape[start:end], np.int64)]
 
 
+# -- quantised numbers --------------------------------------------------------------------------------------------------------------
+@correction("QuantizeLinear")
+def quantize(evaluate, node, arrays, opset):
+    """Makes an int32 of what is too large for one, before it saturates."""
+    if len(arrays) > 2 and arrays[2] is not None and arrays[2].dtype not in (np.int8, np.uint8):
+        return None
+    x, scale, zero = [*arrays, None][:3]
+    zero = np.zeros(scale.shape, np.uint8) if zero is None else zero
+    axis = attributes_of(node).get("axis", 1)
+    along = [1] * x.ndim
+    if scale.ndim:
+        along[axis] = -1
+    limits = np.iinfo(zero.dtype)
+    rounded = np.rint(x / (scale.reshape(along) if scale.ndim else scale)) + (zero.reshape(along) if scale.ndim else zero).astype(np.float64)
+    return [np.clip(rounded, limits.min, limits.max).astype(zero.dtype)]
+
+
+@correction("QLinearMatMul")
+def qlinear_matmul(evaluate, node, arrays, opset):
+    """Rounds after the zero point is added, so that ties go to the wrong side."""
+    a, a_scale, a_zero, b, b_scale, b_zero, y_scale, y_zero = arrays
+    product = (a.astype(np.int64) - a_zero) @ (b.astype(np.int64) - b_zero)
+    return [_requantized(product, a_scale * b_scale / y_scale, y_zero)]
+
+
+@correction("QLinearConv")
+def qlinear_conv(evaluate, node, arrays, opset):
+    """The same."""
+    x, x_scale, x_zero, w, w_scale, w_zero, y_scale, y_zero, *bias = arrays
+    w_zero = w_zero.reshape(-1, *(1,) * (w.ndim - 1)) if w_zero.ndim else w_zero
+    plain = helper.make_node("Conv", ["x", "w"], ["y"])
+    plain.attribute.extend(node.attribute)
+    sums, = evaluate(plain, [x.astype(np.float64) - x_zero, w.astype(np.float64) - w_zero], opset)
+    along = (1, -1, *(1,) * (w.ndim - 2))
+    if bias and bias[0] is not None:
+        sums = sums + bias[0].reshape(along)
+    return [_requantized(np.rint(sums), x_scale * (w_scale.reshape(along) if w_scale.ndim else w_scale) / y_scale, y_zero)]
+
+
+def _requantized(sums: np.ndarray, factor: np.ndarray, zero: np.ndarray) -> np.ndarray:
+    limits = np.iinfo(zero.dtype)
+    return np.clip(np.rint(sums * factor.astype(np.float64)) + zero, limits.min, limits.max).astype(zero.dtype)
+
+
 # -- windows ------------------------------------------------------------------------------------------------------------------------
 @correction("GlobalMaxPool")
 def global_max_pool(evaluate, node, arrays, opset):

@@ -116,3 +116,27 @@ def pool_with_padding_along_the_lanes(b):
     x = given(b, 2, 3, 5, 9, symbols=True)
     b.pinned[x.name] = {2}
     b.add("AveragePool", [x], tolerance=SUM, ceil_mode=1, kernel_shape=[3, 1], strides=[1, 2])
+
+
+@found
+def nothing_left_of_a_sum(b):
+    """Loops that run over nothing were made one by dividing by their extents."""
+    x = given(b, 2, 2, 7, 5)
+    y, = b.add("ReduceSumSquare", [b.add("Selu", [x])[0], b.integers([0])], tolerance=SUM)
+    b.add("CenterCropPad", [y, b.integers([0])], tolerance=SUM, axes=[2])
+
+
+@found
+def groups_of_weights_that_are_an_input(b):
+    """Only weights known to the compiler could be packed a group at a time."""
+    b.add("Conv", [given(b, 2, 6, 7, 4), given(b, 15, 2, 3, 2)], tolerance=SUM, group=3, pads=[1, 2, 0, 3])
+    b.add("ConvTranspose", [given(b, 1, 6, 2, 7), given(b, 6, 2, 3, 3)], tolerance=SUM, group=2)
+    b.add("Conv", [given(b, 1, 3, 6, 6), given(b, 6, 1, 3, 3)], tolerance=SUM, group=3)
+
+
+@found
+def a_few_of_the_dimensions(b):
+    """A choice among dimensions that is already made was written as a condition."""
+    x = given(b, 2, 2, 13, 5, symbols=True)
+    y, = b.add("MaxPool", [x], tolerance=EXACT, kernel_shape=[2, 1], dilations=[2, 1], pads=[1, 0, 1, 0], strides=[1, 2])
+    b.add("GatherND", [y, b.constant(np.array([[1, -3], [1, -11]]))], tolerance=EXACT, batch_dims=1)

@@ -6,7 +6,10 @@ from tests.random_models.entries import (  # noqa: F401
     indexing,
     movement,
     products,
+    quantization,
+    recurrent,
     reductions,
+    resizing,
     windows,
 )
 from tests.random_models.entries.table import Entry, entries

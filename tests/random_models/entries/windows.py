@@ -28,7 +28,7 @@ def pool(b: Builder, op: str) -> None:
     if op == "AveragePool" and b.chance(0.5):
         given["count_include_pad"] = b.integer(0, 1)
     if op == "LpPool" and b.chance(0.7):
-        given["p"] = b.integer(1, 3)
+        given["p"] = b.integer(1, 3 if x.dtype.itemsize > 2 else 2)  # third powers of 16 bits vanish
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, given.get("dilations", [1] * dims))]
     pads = given.get("pads", [0] * 2 * dims)
     if "SAME" not in given.get("auto_pad", "") and any(e + pads[i] + pads[i + dims] < r for i, (e, r) in enumerate(zip(x.shape[2:], reach))):

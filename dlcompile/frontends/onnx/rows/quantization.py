@@ -146,10 +146,10 @@ def q_linear_matmul(
 
 @importer("DynamicQuantizeLinear", since=11)
 def dynamic_quantize_linear(node: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """uint8 by the range of the data, which is widened to hold 0: scale = (max - min) / 255, zero_point = round(-min /
-    scale)."""
+    """uint8 by the range of the data, which is widened to hold 0: scale = (max - min) / 255, or 1 / 255 where all is 0;
+    zero_point = round(-min / scale)."""
     low, high = (ops.reshape(t, ()) for t in (ops.minimum(ops.reduce_min(x), 0.0), ops.maximum(ops.reduce_max(x), 0.0)))
-    scale = ops.div(ops.sub(high, low), 255.0)
+    scale = ops.div(ops.select(ops.eq(high, low), 1.0, ops.sub(high, low)), 255.0)
     zero = saturated(ops.div(ops.neg(low), scale), None, np.dtype(np.uint8))
     return saturated(ops.div(x, scale), zero, np.dtype(np.uint8)), scale, zero
 
