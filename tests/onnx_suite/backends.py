@@ -10,18 +10,26 @@ import onnx
 from onnx.backend.base import Backend, BackendRep
 
 from dlcompile.compiler import import_model
-from dlcompile.onnx_backend import TARGET_VARIABLE, DlcompileBackend
+from dlcompile.kernels.target import resolve_target, runs_here
+from dlcompile.onnx_backend import TARGET_VARIABLE, DlcompileBackend, DlcompileBackendRep, output_names
 from dlcompile.runtime.structure import Structure
+from tests import qemu
 
 
 class Compiled(DlcompileBackend):
-    """The backend, with nothing taken from the cache; `last` is the model compiled last."""
+    """The backend, with nothing taken from the cache; for a target that this machine cannot run, on an emulator. `last` is the model
+    compiled last."""
 
     last: Any = None
 
     @classmethod
     def prepare(cls, model, device="CPU", **kwargs):
-        prepared = super().prepare(model, device, cache=False)
+        target = resolve_target(os.environ.get(TARGET_VARIABLE) or "native")
+        if runs_here(target):
+            prepared = super().prepare(model, device, cache=False)
+        else:
+            compiled = qemu.compile_for(model, target.name, cache=False)
+            prepared = DlcompileBackendRep(compiled, output_names(compiled))
         cls.last = prepared.model
         return prepared
 
@@ -38,7 +46,9 @@ class _Function(BackendRep):
 
 
 class RoundTrip(Backend):
-    """Import, export, and the onnx reference evaluator."""
+    """Import, export, and the onnx reference evaluator; the opset is export's own choice."""
+
+    opset: int | None = None
 
     @classmethod
     def supports_device(cls, device):
@@ -48,9 +58,15 @@ class RoundTrip(Backend):
     def prepare(cls, model, device="CPU", **kwargs):
         from dlcompile.frontends.onnx import export_onnx, import_onnx
 
-        written = export_onnx(import_onnx(model), opset=onnx.defs.onnx_opset_version())
+        written = export_onnx(import_onnx(model), **({} if cls.opset is None else {"opset": cls.opset}))
         evaluator = onnx.reference.ReferenceEvaluator(written)
         return _Function(lambda feeds: evaluator.run(None, feeds), [i.name for i in written.graph.input])
+
+
+class RoundTripNewest(RoundTrip):
+    """The same, written in the newest opset."""
+
+    opset = onnx.defs.onnx_opset_version()
 
 
 class Interpreted(Backend):
@@ -76,7 +92,7 @@ class Interpreted(Backend):
                          [port["name"] for port in structure.inputs])
 
 
-MODES: dict[str, type[Backend]] = {"compiled": Compiled, "round-trip": RoundTrip, "interpreted": Interpreted}
+MODES: dict[str, type[Backend]] = {"compiled": Compiled, "round-trip": RoundTrip, "round-trip-newest": RoundTripNewest, "interpreted": Interpreted}
 
 
 def choose_target(target: str | None) -> None:

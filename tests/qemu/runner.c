@@ -1,4 +1,5 @@
-/* Runs a compiled model of any shape: `runner LIBRARY NAME INPUTS OUTPUTS`. It knows of the model what dlc_model_info tells.
+/* Runs a compiled model of any shape: `runner LIBRARY NAME INPUTS OUTPUTS`. It knows of the model what dlc_model_info tells, which
+ * `runner LIBRARY NAME INFO` writes to a file (see `_info` in __init__.py).
  *
  * INPUTS and OUTPUTS are sequences of arrays: name (length, bytes), dtype (length, bytes), rank, dimensions, elements; all
  * numbers int64. The arrays of INPUTS come in any order.
@@ -88,6 +89,8 @@ static void write_text(FILE *file, const char *text)
     fwrite(text, 1, (size_t)length, file);
 }
 
+static void write_number(FILE *file, int64_t value) { fwrite(&value, sizeof value, 1, file); }
+
 static void write_array(FILE *file, const dlc_port *port, const int64_t *dims, const void *data)
 {
     const int64_t rank = port->rank;
@@ -146,18 +149,86 @@ static int is_known(const dlc_port *port)
     return 1;
 }
 
+static void write_port(FILE *file, const dlc_port *port)
+{
+    write_text(file, port->name);
+    write_text(file, port->parameter);
+    write_text(file, port->dtype);
+    write_number(file, port->rank);
+    for (int32_t axis = 0; axis < port->rank; ++axis) {
+        const dlc_dim *dim = &port->dims[axis];
+        write_text(file, dim->text);
+        write_number(file, dim->symbol);
+        write_number(file, dim->scale);
+        write_number(file, dim->offset);
+    }
+}
+
+static void write_info(FILE *file, const dlc_model_info *info)
+{
+    write_text(file, info->name);
+    write_text(file, info->version);
+    write_text(file, info->compiler);
+    write_text(file, info->target);
+    write_text(file, info->header);
+    write_number(file, info->weights_bytes);
+    write_number(file, info->threads);
+    write_number(file, info->symbol_count);
+    for (int32_t i = 0; i < info->symbol_count; ++i)
+        write_text(file, info->symbols[i]);
+    write_number(file, info->input_count);
+    for (int32_t i = 0; i < info->input_count; ++i)
+        write_port(file, &info->inputs[i]);
+    write_number(file, info->output_count);
+    for (int32_t i = 0; i < info->output_count; ++i)
+        write_port(file, &info->outputs[i]);
+    write_number(file, info->metadata_count);
+    for (int32_t i = 0; i < info->metadata_count; ++i) {
+        write_text(file, info->metadata[i].key);
+        write_text(file, info->metadata[i].value);
+    }
+    write_number(file, info->call_count);
+    for (int32_t i = 0; i < info->call_count; ++i) {
+        const dlc_call *call = &info->calls[i];
+        write_text(file, call->kernel);
+        write_text(file, call->form);
+        write_text(file, call->origin);
+        write_text(file, call->operators);
+        write_number(file, call->parallel);
+        write_number(file, call->barrier);
+    }
+}
+
+static FILE *opened(const char *path, const char *mode)
+{
+    FILE *file = fopen(path, mode);
+    if (!file)
+        fail(path, "cannot be opened");
+    return file;
+}
+
+static void closed(FILE *file, const char *path)
+{
+    if (fclose(file))
+        fail(path, "cannot be written");
+}
+
 int main(int argc, char **argv)
 {
-    if (argc != 5)
-        fail("usage", "runner LIBRARY NAME INPUTS OUTPUTS");
+    if (argc != 4 && argc != 5)
+        fail("usage", "runner LIBRARY NAME INPUTS OUTPUTS, or runner LIBRARY NAME INFO");
     const dlc_model_info *info = open_model(argv[1], argv[2]);
+    if (argc == 4) {
+        FILE *described = opened(argv[3], "wb");
+        write_info(described, info);
+        closed(described, argv[3]);
+        return 0;
+    }
     const int32_t in = info->input_count, out = info->output_count;
 
     array **inputs = allocate((size_t)in, sizeof *inputs), *read = allocate((size_t)in, sizeof *read);
     const void **sources = allocate((size_t)in, sizeof *sources);
-    FILE *file = fopen(argv[3], "rb");
-    if (!file)
-        fail(argv[3], "cannot be opened");
+    FILE *file = opened(argv[3], "rb");
     for (int32_t i = 0; i < in; ++i)
         read[i] = read_array(file, info);
     fclose(file);
@@ -187,15 +258,12 @@ int main(int argc, char **argv)
     if (info->run(context, symbols, sources, targets))
         fail(argv[2], info->error(context));
 
-    file = fopen(argv[4], "wb");
-    if (!file)
-        fail(argv[4], "cannot be opened");
+    file = opened(argv[4], "wb");
     for (int32_t i = 0; i < out; ++i) {
         const int known = is_known(&info->outputs[i]);
         write_array(file, &info->outputs[i], known ? dims[i] : arrays[i].dims, known ? targets[i] : arrays[i].data);
     }
-    if (fclose(file))
-        fail(argv[4], "cannot be written");
+    closed(file, argv[4]);
     info->destroy(context);
     return 0;
 }
