@@ -116,7 +116,7 @@ class Node:
         self.op, self.inputs, self.attributes, self.origin, self.constraints = op, inputs, dict(attributes), origin, constraints
         self.outputs = tuple(Tensor(t, producer=self, index=i) for i, t in enumerate(types))
         mentioned = symbols_in((*(t.type.shape for t in inputs), *(t.shape for t in types), *attributes.values()))
-        own = symbols_in((*attributes.get("defines", ()), *attributes.get("sizes", ())))
+        own = symbols_in(tuple(pair for name in ("defines", "sizes") for pair in attributes.get(name, ()) if isinstance(pair, tuple)))
         self.symbols = mentioned - own if own else mentioned
 
     @property

@@ -6,15 +6,15 @@ and become constants.
 """
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Union
 
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.errors import InvalidModelError
-from dlcompile.graph import DimLike, Tensor, floordiv, is_float, make_constant
+from dlcompile.graph import DimLike, Tensor, ceildiv, dim_max, floordiv, is_float, make_constant
 from dlcompile.graph.graph import topological_order
 from dlcompile.operators.composite import composite
 from dlcompile.operators.interpreter import evaluate_node
@@ -22,17 +22,24 @@ from dlcompile.operators.interpreter import evaluate_node
 FLOAT = np.dtype(np.float32)
 
 
-def _number(value: DimLike | float) -> Tensor:
+Number = Union[DimLike, float, Tensor]
+
+
+def _number(value: Number) -> Tensor:
     """A float32 scalar; of a dimension, its value at run time."""
+    if isinstance(value, Tensor):
+        return value
     return make_constant(np.float32(value)) if isinstance(value, (int, float)) else ops.cast(ops.reshape(ops.shape_vector((value,)), ()), FLOAT)
 
 
 def _computed(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors as constants where nothing symbolic is in them."""
-    if not all(t.type.is_static for t in tensors) or any(n.op == "dims" for n in topological_order(tensors)):
+    order = topological_order(tensors)
+    given = [t for t in (*tensors, *(t for n in order for t in n.inputs)) if t.producer is None and not t.is_constant]
+    if given or not all(t.type.is_static for t in tensors) or any(n.op == "dims" for n in order):
         return tensors
     values: dict[Tensor, np.ndarray] = {}
-    for node in topological_order(tensors):
+    for node in order:
         results = evaluate_node(node, *(t.value if t.is_constant else values[t] for t in node.inputs))
         values.update(zip(node.outputs, results))
     return tuple(t if t.is_constant else make_constant(values[t]) for t in tensors)
@@ -54,6 +61,15 @@ class Axis:
         """A distance in the output as one in the input. (Multiplied first: so 2 of 4 is exactly 3.5 of 7.)"""
         return distance * self.before / self.after if self.scale is None else distance / self.scale
 
+    @property
+    def width(self) -> Tensor:
+        """The extent after, before it is rounded."""
+        return self.after if self.scale is None else self.scale * self.before
+
+    def spread(self, i: Tensor, span: Tensor) -> Tensor:
+        """Positions in the output, of which the first and the last are `span` apart in the input."""
+        return i * span / ops.select(ops.eq(self.width, 1.0), 1.0, self.width - 1.0)
+
 
 def _half_pixel(i: Tensor, axis: Axis) -> Tensor:
     return axis.shrunk(i + 0.5) - 0.5
@@ -72,8 +88,8 @@ def _half_pixel_symmetric(i: Tensor, axis: Axis) -> Tensor:
 
 def _crop_and_resize(i: Tensor, axis: Axis) -> Tensor:
     last = axis.before - 1.0
-    inside = axis.start * last + i * (axis.end - axis.start) * last / ops.maximum(axis.after - 1.0, 1.0)
-    return ops.select(ops.gt(axis.after, 1.0), inside, (axis.start + axis.end) * last * 0.5)
+    inside = axis.start * last + axis.spread(i, (axis.end - axis.start) * last)
+    return ops.select(ops.eq(axis.width, 1.0), (axis.start + axis.end) * last * 0.5, inside)
 
 
 COORDINATES: Mapping[str, Callable[[Tensor, Axis], Tensor]] = {
@@ -81,7 +97,7 @@ COORDINATES: Mapping[str, Callable[[Tensor, Axis], Tensor]] = {
     "pytorch_half_pixel": _pytorch_half_pixel,
     "half_pixel_symmetric": _half_pixel_symmetric,
     "asymmetric": lambda i, axis: axis.shrunk(i),
-    "align_corners": lambda i, axis: i * (axis.before - 1.0) / ops.maximum(axis.after - 1.0, 1.0),
+    "align_corners": lambda i, axis: axis.spread(i, axis.before - 1.0),
     "tf_half_pixel_for_nn": lambda i, axis: axis.shrunk(i + 0.5),
     "tf_crop_and_resize": _crop_and_resize,
 }
@@ -162,16 +178,17 @@ def _repeat(x: Tensor, axis: int, times: int) -> Tensor:
     return ops.reshape(wide, (*x.shape[:axis], x.shape[axis] * times, *after))
 
 
-def _times(size: DimLike, extent: DimLike, scale: float | None) -> int | None:
+def _times(size: DimLike, extent: DimLike, scale: Number | None) -> int | None:
     """The whole number that an axis is enlarged by, if it is one that the scale agrees with."""
-    if extent == 0:
+    if extent == 0 or isinstance(scale, Tensor):
         return None
     times = floordiv(size, extent)
     whole = isinstance(times, int) and times >= 1 and extent * times == size
     return times if whole and scale in (None, float(times)) else None
 
 
-def _resize_axis(attributes: Mapping[str, Any], x: Tensor, axis: int, size: DimLike, scale: float | None, roi: tuple[float, float]) -> Tensor:
+def _resize_axis(attributes: Mapping[str, Any], x: Tensor, axis: int, size: DimLike, scale: float | Tensor | None,
+                 roi: tuple[Number, Number], taps: DimLike | None) -> Tensor:
     extent, mode, coordinate_mode = x.shape[axis], attributes["mode"], attributes["coordinate_mode"]
     crop = coordinate_mode == "tf_crop_and_resize"
     times = _times(size, extent, scale)
@@ -180,12 +197,12 @@ def _resize_axis(attributes: Mapping[str, Any], x: Tensor, axis: int, size: DimL
     if mode == "nearest" and times is not None and (coordinate_mode, attributes["nearest_mode"]) in REPEATS:
         return _repeat(x, axis, times)
     before, after = _number(extent), _number(size)
-    geometry = Axis(before, after, None if scale is None else _number(float(scale)), *map(_number, roi))
+    geometry = Axis(before, after, None if scale is None else _number(scale), *map(_number, roi))
     c = ops.broadcast_to(COORDINATES[coordinate_mode](ops.iota(FLOAT, (size,), 0), geometry), (size,))
     last = before - 1.0
     outside = ops.logical_or(ops.lt(c, 0.0), ops.gt(c, last)) if crop else None
     if attributes["antialias"] and mode != "nearest":
-        y = _antialiased(attributes, x, axis, c, after / before if scale is None else geometry.scale)
+        y = _antialiased(attributes, x, axis, c, after / before if scale is None else geometry.scale, taps)
     else:
         if mode == "linear":  # what lies outside is the border, so that both taps are
             c = ops.minimum(ops.maximum(c, 0.0), last)
@@ -217,11 +234,11 @@ def _weighed(x: Tensor, axis: int, taps: list[tuple[Tensor, Tensor | None]], las
     return ops.cast(y, x.dtype)
 
 
-def _antialiased(attributes, x: Tensor, axis: int, c: Tensor, factor: Tensor) -> Tensor:
+def _antialiased(attributes, x: Tensor, axis: int, c: Tensor, factor: Tensor, taps: DimLike | None) -> Tensor:
     c, factor = _computed(c, factor)
-    if not c.is_constant or not isinstance(x.shape[axis], int):
-        raise InvalidModelError(f"resizing {x.type} along axis {axis} with antialiasing needs sizes that are known when compiling")
     wide = x if is_float(x.dtype) and x.dtype.itemsize >= 4 else ops.cast(x, FLOAT)
+    if not (c.is_constant and factor.is_constant and isinstance(x.shape[axis], int)):
+        return ops.cast(_antialiased_by_taps(attributes, wide, axis, c, factor, taps), x.dtype)
     matrix = make_constant(_antialias_matrix(attributes, c.value, factor.value.item(), x.shape[axis]).astype(wide.dtype))
     y = ops.dot_general(wide, matrix, contracting=((axis,), (1,)))
     order = list(range(x.rank - 1))
@@ -229,10 +246,51 @@ def _antialiased(attributes, x: Tensor, axis: int, c: Tensor, factor: Tensor) ->
     return ops.cast(ops.transpose(y, order), x.dtype)
 
 
+def _antialiased_by_taps(attributes, x: Tensor, axis: int, c: Tensor, factor: Tensor, taps: DimLike) -> Tensor:
+    """The same as sums over `taps` rows of the input, at least as many as the kernel reaches, for extents that only a run knows."""
+    scale, last = ops.minimum(factor, 1.0), _number(x.shape[axis]) - 1.0
+    left = ops.reshape(ops.ceil(c) - 1.0, (c.shape[0], 1))
+    place = left + (ops.iota(FLOAT, (1, taps), 1) + (1.0 - _number(floordiv(taps, 2))))
+    t = ops.abs((place - ops.reshape(c, (c.shape[0], 1))) * scale)
+    if attributes["mode"] == "cubic":
+        a = attributes["cubic_coefficient"]
+        near, far = ((a + 2.0) * t - (a + 3.0)) * t * t + 1.0, ((t - 5.0) * t + 8.0) * t * a - 4.0 * a
+        weights = ops.select(ops.le(t, 1.0), near, ops.select(ops.lt(t, 2.0), far, 0.0))
+    else:
+        weights = ops.maximum(1.0 - t, 0.0)
+    if attributes["exclude_outside"]:
+        weights = ops.select(ops.logical_or(ops.lt(place, 0.0), ops.gt(place, last)), 0.0, weights)
+    weights = ops.cast(weights / ops.reduce_sum(weights, (1,), True), x.dtype)
+    rows = ops.gather(x, ops.cast(ops.minimum(ops.maximum(place, 0.0), last), np.int64), axis)
+    along = tuple(weights.shape) + (1,) * (x.rank - axis - 1)
+    return ops.reduce_sum(rows * ops.reshape(weights, along), (axis + 1,))
+
+
+def _number_of_taps(attributes, extent: DimLike, size: DimLike, scale: float | None) -> DimLike:
+    """How many rows the antialiasing kernel reaches, or some more."""
+    reach = 2 if attributes["mode"] == "cubic" else 1
+    if scale is not None:
+        return 2 * math.ceil(reach / min(scale, 1.0)) + 2
+    return 2 * ceildiv(reach * dim_max(extent, size), dim_max(size, 1)) + 2
+
+
 @composite("resize")
-def resize(attributes, x: Tensor) -> Tensor:
+def resize(attributes, x: Tensor, *given: Tensor) -> Tensor:
     """Each axis resampled to `sizes`: coordinates by `coordinate_mode` with `scales` (or sizes / extents), rows by `mode`"""
-    sizes, scales, roi = attributes["sizes"], attributes["scales"] or (None,) * x.rank, attributes["roi"] or ((0.0, 1.0),) * x.rank
-    for axis, (size, scale, part) in enumerate(zip(sizes, scales, roi, strict=True)):
-        x = _resize_axis(attributes, x, axis, size, scale, part)
+    n, operands = x.rank, dict(zip(attributes.get("present", ()), given, strict=True))
+    sizes, scales, roi = attributes["sizes"], attributes["scales"] or (None,) * n, attributes["roi"] or ((0.0, 1.0),) * n
+    if "scales" in operands:
+        scales = [_entry(operands["scales"], a) if scale is None else scale for a, scale in enumerate(scales)]
+    if "roi" in operands:
+        roi = [(_entry(operands["roi"], a), _entry(operands["roi"], n + a)) for a in range(n)]
+    taps = attributes.get("taps") or (None,) * n
+    for axis, (size, scale, part, count) in enumerate(zip(sizes, scales, roi, taps, strict=True)):
+        if count is None and attributes["antialias"]:
+            count = _number_of_taps(attributes, x.shape[axis], size, scale)
+        x = _resize_axis(attributes, x, axis, size, scale, part, count)
     return x
+
+
+def _entry(vector: Tensor, index: int) -> Tensor:
+    """An entry of a vector, as a float32 scalar."""
+    return ops.cast(ops.reshape(ops.slice(vector, (index,), (index + 1,)), ()), FLOAT)

@@ -3,9 +3,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.graph import DimLike, Tensor, apply
-from dlcompile.ops.core import TensorLike, as_tensor, as_tensors, axis_index, axis_indices
+from dlcompile.ops.core import TensorLike, as_tensor, as_tensors, axis_index, axis_indices, cast, concatenate, dim_of, reduce_min, reshape
+from dlcompile.ops.elementwise import add, ceil, div, minimum, mul
 
 
 def _activation(name: str, **defaults):
@@ -189,15 +192,16 @@ def logsumexp(x: TensorLike, axes: int | Sequence[int] | None = None, keepdims: 
     return apply("logsumexp", x, axes=axis_indices(axes, x.rank), keepdims=bool(keepdims))
 
 
-def resize(x: TensorLike, sizes: Sequence[DimLike], *, scales: Sequence[float | None] | None = None, mode: str = "nearest",
+def resize(x: TensorLike, sizes: Sequence[DimLike], *, scales: Sequence[float | Tensor | None] | None = None, mode: str = "nearest",
            coordinate_mode: str = "half_pixel", nearest_mode: str = "round_prefer_floor", cubic_coefficient: float = -0.75,
-           exclude_outside: bool = False, antialias: bool = False, roi: Sequence[tuple[float, float]] | None = None,
-           extrapolation_value: float = 0.0) -> Tensor:
+           exclude_outside: bool = False, antialias: bool = False,
+           roi: Sequence[tuple[float | Tensor, float | Tensor]] | None = None, extrapolation_value: float = 0.0) -> Tensor:
     """`x` resampled to `sizes` (an entry for each axis), as ONNX's Resize.
 
     scales: what coordinates are divided by, for each axis; None: size / extent. mode: nearest, linear, cubic. coordinate_mode: half_pixel,
     half_pixel_symmetric, pytorch_half_pixel, asymmetric, align_corners, tf_half_pixel_for_nn, tf_crop_and_resize (of the part `roi`, (start,
     end) of each axis in [0, 1]; what lies outside is `extrapolation_value`). nearest_mode: round_prefer_floor, round_prefer_ceil, floor, ceil.
+    Scales (none of them None then) and bounds of `roi` may be scalars that are computed when the model runs.
     """
     for what, value, allowed in (("mode", mode, RESIZE_MODES), ("coordinate_mode", coordinate_mode, COORDINATE_MODES),
                                  ("nearest_mode", nearest_mode, NEAREST_MODES)):
@@ -206,10 +210,28 @@ def resize(x: TensorLike, sizes: Sequence[DimLike], *, scales: Sequence[float | 
     x = as_tensor(x)
     if not len(sizes) == x.rank == len(scales or sizes) == len(roi or sizes):
         raise ShapeError(f"resize of {x.type}: sizes, scales and roi need {x.rank} entries")
-    return apply("resize", x, sizes=tuple(sizes), scales=None if scales is None else tuple(None if s is None else float(s) for s in scales),
+    operands: dict[str, Tensor] = {}
+    more: dict = {}
+    if scales is not None and any(isinstance(s, Tensor) for s in scales):
+        operands["scales"] = _float_vector(scales)
+        if antialias:  # how many rows the kernel reaches: 2 in each direction, or more where it is stretched
+            least = minimum(reduce_min(operands["scales"], (0,)), np.float32(1))
+            more["taps"] = (dim_of(add(mul(cast(ceil(div(np.float32(2), least)), np.int64), np.int64(2)), np.int64(2))),) * x.rank
+    if roi is not None and any(isinstance(bound, Tensor) for part in roi for bound in part):
+        operands["roi"] = _float_vector([*(start for start, _ in roi), *(end for _, end in roi)])
+        roi = None
+    if operands:
+        more["present"] = tuple(operands)
+    return apply("resize", x, *operands.values(), sizes=tuple(sizes),
+                 scales=None if scales is None else tuple(None if s is None or isinstance(s, Tensor) else float(s) for s in scales),
                  mode=mode, coordinate_mode=coordinate_mode, nearest_mode=nearest_mode, cubic_coefficient=float(cubic_coefficient),
                  exclude_outside=bool(exclude_outside), antialias=bool(antialias),
-                 roi=None if roi is None else tuple((float(a), float(b)) for a, b in roi), extrapolation_value=float(extrapolation_value))
+                 roi=None if roi is None else tuple((float(a), float(b)) for a, b in roi), extrapolation_value=float(extrapolation_value),
+                 **more)
+
+
+def _float_vector(values: Sequence[float | Tensor]) -> Tensor:
+    return concatenate([reshape(cast(as_tensor(v), np.float32), (1,)) for v in values])
 
 
 RESIZE_MODES = ("nearest", "linear", "cubic")

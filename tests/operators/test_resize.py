@@ -6,7 +6,8 @@ import pytest
 
 from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError
-from dlcompile.graph import make_input, symbol
+from dlcompile.graph import Graph, floordiv, make_input, symbol
+from dlcompile.operators.interpreter import evaluate
 from tests.operators.helpers import check, normal, onnx_reference, onnx_runtime, run
 
 SIZES = [(5, 7), (10, 14), (3, 4), (1, 1), (5, 3), (20, 21), (6, 13)]
@@ -77,10 +78,21 @@ def test_antialias(mode, sizes, exclude):
           fixed=(1, 2, 3), **CLOSE)
 
 
-def test_antialias_of_symbols_is_refused():
-    x = make_input("x", np.float32, (1, 1, symbol("h"), 4))
-    with pytest.raises(InvalidModelError, match="antialiasing needs sizes that are known"):
-        ops.resize(x, (1, 1, 3, 4), mode="linear", antialias=True)
+@pytest.mark.parametrize("mode", ["linear", "cubic"])
+@pytest.mark.parametrize("exclude", [False, True])
+def test_antialias_of_symbols(mode, exclude):
+    """Rows summed up one by one where a matrix of weights cannot be computed beforehand."""
+    h, w = symbol("h"), symbol("w")
+    x, area = make_input("x", np.float32, (1, 2, h, w)), (2 * h + 1, floordiv(w, 3) + 1)
+    y = ops.resize(x, (1, 2, *area), mode=mode, antialias=True, exclude_outside=exclude)
+    graph = Graph("g", [x], [y], output_names=["y"])
+    for shape in ((2, 7), (5, 12), (1, 1)):
+        data = np.random.default_rng(0).standard_normal((1, 2, *shape)).astype(np.float32)
+        sizes = (2 * shape[0] + 1, shape[1] // 3 + 1)
+        expected = ops.resize(data, (1, 2, *sizes), mode=mode, antialias=True, exclude_outside=exclude)
+        (expected,) = evaluate(Graph("g", [], [expected], output_names=["y"]), {})
+        (actual,) = evaluate(graph, {"x": data})
+        np.testing.assert_allclose(actual, expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode, expected", [("nearest", [1, 1, 2, 2, 3, 3]), ("linear", [1, 1, 1, 2, 2, 3])])

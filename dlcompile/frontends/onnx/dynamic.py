@@ -13,7 +13,7 @@ import numpy as np
 from dlcompile import ops
 from dlcompile.errors import UnsupportedOperatorError
 from dlcompile.frontends.onnx.shapes import assume_equal
-from dlcompile.graph import Dim, DimLike, Tensor, make_constant, product, symbols_of
+from dlcompile.graph import Dim, DimLike, Tensor, is_integer, make_constant, symbols_of
 
 _DEEP = 64  # operators that `partly_known` looks through
 
@@ -21,18 +21,22 @@ ZERO, ONE = make_constant(np.int64(0)), make_constant(np.int64(1))
 
 
 # -- what a vector holds -----------------------------------------------------------------------------------------------
-def partly_known(vector: Tensor, depth: int = _DEEP) -> list[DimLike | None]:
-    """The entries of an integer vector (or scalar) of static length: dimensions, and None for those that are data.
+def partly_known(vector: Tensor, depth: int = _DEEP) -> list[DimLike | float | None]:
+    """The entries of a vector (or scalar) of static length: dimensions or numbers, and None for those that are data.
 
     Shapes are put together of pieces (`Concat` of sizes, a `Gather` here and there): where one of them is data the others are not.
     """
     if vector.known is not None:
         return vector.known.ravel().tolist()
+    if vector.value is not None:
+        return vector.value.ravel().tolist()
     count, node = vector.type.size, vector.producer
     inputs = () if node is None or depth == 0 else node.inputs
-    if inputs and vector.rank <= 1 and all(t.rank <= 1 and isinstance(t.type.size, int) and t.dtype.kind in "iu" for t in inputs):
+    if inputs and vector.rank <= 1 and all(t.rank <= 1 and isinstance(t.type.size, int) for t in inputs):
         match node.op:
-            case "reshape" | "cast":
+            case "reshape":
+                return partly_known(inputs[0], depth - 1)
+            case "cast" if is_integer(inputs[0].dtype) and is_integer(vector.dtype):
                 return partly_known(inputs[0], depth - 1)
             case "concatenate":
                 return [entry for part in inputs for entry in partly_known(part, depth - 1)]

@@ -158,12 +158,12 @@ def conv_transpose(writer: Writer, node: Node, x: str, w: str) -> str:
 
 
 @exporter("resize", since=19)
-def resize(writer: Writer, node: Node, x: str) -> str:
+def resize(writer: Writer, node: Node, x: str, *computed: str) -> str:
     """By sizes, or by scales where they say more than the sizes; runtimes interpolate along the last two axes only."""
     a, tensor = node.attributes, node.inputs[0]
     changed = [axis for axis, (size, extent) in enumerate(zip(a["sizes"], tensor.shape)) if size != extent]
     plain = a["coordinate_mode"] != "tf_crop_and_resize" and not a["antialias"]
-    if not plain or (a["mode"] != "nearest" and (tensor.rank > 4 or any(axis < tensor.rank - 2 for axis in changed))):
+    if computed or not plain or (a["mode"] != "nearest" and (tensor.rank > 4 or any(axis < tensor.rank - 2 for axis in changed))):
         return writer.decomposed(node)
     inputs = [x, "", "", writer.shape(a["sizes"])]
     if a["scales"] is not None:

@@ -8,30 +8,45 @@ import numpy as np
 
 from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError, UnsupportedOperatorError
-from dlcompile.frontends.onnx.node import OnnxNode, importer
+from dlcompile.frontends.onnx import dynamic
+from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
 from dlcompile.frontends.onnx.shapes import as_axes
-from dlcompile.graph import Dim, DimLike, Tensor, floordiv, known_dims
+from dlcompile.graph import Dim, DimLike, Tensor, floordiv, make_constant
 
 
 @importer("Upsample", since=7)
 def upsample_by_attribute(node: OnnxNode, x: Tensor) -> Tensor:
-    return _resize_of_old(node, x, np.asarray(node["scales"]))
+    return _resize_of_old(node, x, node["scales"])
 
 
 @importer("Upsample", since=9)
 @importer("Resize", since=10)
 def upsample(node: OnnxNode, x: Tensor, scales: Tensor) -> Tensor:
-    return _resize_of_old(node, x, node.constant(scales, "the scales"))
+    return _resize_of_old(node, x, _numbers(scales, "scales"))
 
 
-def _resize_of_old(node: OnnxNode, x: Tensor, scales: np.ndarray) -> Tensor:
+def _numbers(vector: Tensor, what: str) -> list[float | Tensor]:
+    """The entries of a float vector: numbers, or float32 scalars where they are computed when the model runs."""
+    value = constant_value(vector)
+    if value is not None:
+        return value.ravel().tolist()
+    if not isinstance(vector.type.size, int):
+        raise UnsupportedOperatorError(f"the {what} are {vector.type}; expected a fixed number of entries")
+    return [dynamic.entry(ops.cast(vector, np.float32), i) if known is None else known for i, known in enumerate(dynamic.partly_known(vector))]
+
+
+def _resize_of_old(node: OnnxNode, x: Tensor, scales: Sequence[float | Tensor]) -> Tensor:
     """Before opset 11: asymmetric coordinates, the nearest at or before them; at or after them along axes that
     shrink."""
     mode = {"bilinear": "linear"}.get(node["mode"], node["mode"])
     _check_scales(x, range(x.rank), scales)
-    for nearest, chosen in (("floor", scales >= 1), ("ceil", scales < 1)):
-        factors = np.where(chosen, scales, 1.0).tolist()
-        if any(factor != 1 for factor in factors):
+    one = make_constant(np.float32(1))
+    for nearest, larger in (("floor", True), ("ceil", False)):
+        if node.op_type == "Upsample" and not larger:
+            break  # it enlarges only
+        clamp = ops.maximum if larger else ops.minimum
+        factors = [clamp(s, one) if isinstance(s, Tensor) else s if larger == (s >= 1) else 1.0 for s in scales]
+        if any(isinstance(factor, Tensor) or factor != 1 for factor in factors):
             x = ops.resize(
                 x,
                 scaled_sizes(x.shape, factors),
@@ -49,19 +64,19 @@ def resize(
 ) -> Tensor:
     axes = as_axes(range(x.rank) if node["axes"] is None else node["axes"], x.rank)
     if scales is not None and scales.type.size != 0:
-        values = node.constant(scales, "the scales")
+        values = _numbers(scales, "scales")
         _check_scales(x, axes, values)
-        factors = _for_all(x, axes, values.tolist(), 1.0)
+        factors = _for_all(x, axes, values, 1.0)
         target = scaled_sizes(x.shape, factors)
     elif sizes is not None:
-        target, factors = _sized(node, x, axes, known_dims(sizes, "sizes"))
+        target, factors = _sized(node, x, axes, *dynamic.entries_of(sizes, "sizes"))
     else:
         raise InvalidModelError("neither scales nor sizes are given")
     region = None
     if node["coordinate_transformation_mode"] == "tf_crop_and_resize":
         if roi is None:
             raise InvalidModelError("tf_crop_and_resize needs a region of interest")
-        flat = node.constant(roi, "the region of interest").tolist()
+        flat = _numbers(roi, "bounds of the region of interest")
         region = _for_all(x, axes, list(zip(flat, flat[len(axes):])), (0.0, 1.0))
     return ops.resize(
         x,
@@ -86,19 +101,20 @@ def _for_all(x: Tensor, axes: Sequence[int], values: Sequence, otherwise) -> lis
     return [given.get(axis, otherwise) for axis in range(x.rank)]
 
 
-def _check_scales(x: Tensor, axes: Sequence[int], scales: np.ndarray) -> None:
-    if scales.shape != (len(axes),) or not (np.isfinite(scales) & (scales > 0)).all():
-        raise ShapeError(
-            f"scales {scales.tolist()} for axes {list(axes)} of {x.type}; expected as many positive numbers"
-        )
+def _check_scales(x: Tensor, axes: Sequence[int], scales: Sequence[float | Tensor]) -> None:
+    if len(scales) != len(axes) or any(not isinstance(s, Tensor) and not (np.isfinite(s) and s > 0) for s in scales):
+        raise ShapeError(f"scales {list(scales)} for axes {list(axes)} of {x.type}; expected as many positive numbers")
 
 
-def scaled_sizes(shape: Sequence[DimLike], scales: Sequence[float]) -> tuple[DimLike, ...]:
+def scaled_sizes(shape: Sequence[DimLike], scales: Sequence[float | Tensor]) -> tuple[DimLike, ...]:
     """floor(extent * scale), in float32 as ONNX Runtime computes it; for symbolic extents by the fraction the scale
     stands for."""
     sizes: list[DimLike] = []
     for extent, scale in zip(shape, scales):
-        if isinstance(extent, Dim):
+        if isinstance(scale, Tensor):
+            size = ops.floor(ops.mul(ops.dim_scalar(extent, np.float32), scale))
+            sizes.append(ops.dim_of(ops.cast(size, np.int64)))
+        elif isinstance(extent, Dim):
             near = Fraction(float(scale)).limit_denominator(1000)
             exact = near if np.float32(near) == np.float32(scale) else Fraction(float(scale))
             sizes.append(floordiv(extent * exact.numerator, exact.denominator))
@@ -107,23 +123,34 @@ def scaled_sizes(shape: Sequence[DimLike], scales: Sequence[float]) -> tuple[Dim
     return tuple(sizes)
 
 
-def _sized(
-    node: OnnxNode, x: Tensor, axes: Sequence[int], sizes: Sequence[DimLike]
-) -> tuple[list[DimLike], list[float] | None]:
+def _sized(node: OnnxNode, x: Tensor, axes: Sequence[int], vector: Tensor,
+           known: Sequence[DimLike | None]) -> tuple[list[DimLike], list[float | Tensor] | None]:
     """(sizes, scales) for all axes; with a keep_aspect_ratio_policy those of one scale, the smallest or the largest
     that is asked for."""
     policy = node.get("keep_aspect_ratio_policy", "stretch")
+    if len(known) != len(axes):
+        raise ShapeError(f"{len(known)} sizes for axes {list(axes)} of {x.type}")
     if policy == "stretch":
-        return _with(x, axes, sizes), None
+        return _with(x, axes, dynamic.where_known(vector, known)), None
     if policy not in ("not_larger", "not_smaller"):
         raise InvalidModelError(
             f"the keep_aspect_ratio_policy {policy!r} is not one of stretch, not_larger, not_smaller"
         )
-    if not all(isinstance(d, int) and d > 0 for d in (*sizes, *(x.shape[a] for a in axes))):
-        raise UnsupportedOperatorError("keep_aspect_ratio_policy needs sizes known when the model is imported")
-    scale = (min if policy == "not_larger" else max)(Fraction(s, x.shape[a]) for s, a in zip(sizes, axes))
-    rounded = [int(scale * x.shape[a] + Fraction(1, 2)) for a in axes]
-    return _with(x, axes, rounded), _for_all(x, axes, [float(scale)] * len(axes), 1.0)
+    smallest = policy == "not_larger"
+    if all(isinstance(d, int) and d > 0 for d in (*known, *(x.shape[a] for a in axes))):
+        scale = (min if smallest else max)(Fraction(s, x.shape[a]) for s, a in zip(known, axes))
+        rounded = [int(scale * x.shape[a] + Fraction(1, 2)) for a in axes]
+        return _with(x, axes, rounded), _for_all(x, axes, [float(scale)] * len(axes), 1.0)
+    extents = [ops.dim_scalar(x.shape[a]) for a in axes]
+    up, down = dynamic.entry(vector, 0), extents[0]
+    for index, extent in enumerate(extents[1:], 1):  # the smaller fraction, or the larger, exactly
+        size = dynamic.entry(vector, index)
+        better = (ops.lt if smallest else ops.gt)(ops.mul(size, down), ops.mul(up, extent))
+        up, down = ops.select(better, size, up), ops.select(better, extent, down)
+    two = make_constant(np.int64(2))
+    rounded = [ops.dim_of(ops.div(ops.add(ops.mul(ops.mul(up, extent), two), down), ops.mul(down, two))) for extent in extents]
+    scale = ops.div(ops.cast(up, np.float32), ops.cast(down, np.float32))
+    return _with(x, axes, rounded), _for_all(x, axes, [scale] * len(axes), 1.0)
 
 
 def _with(x: Tensor, axes: Sequence[int], sizes: Sequence[DimLike]) -> list[DimLike]:
