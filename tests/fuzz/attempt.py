@@ -26,7 +26,7 @@ from dlcompile.toolchain import build, find_compiler
 from tests.fuzz.corpus import Entry
 from tests.fuzz.mutations import mutated
 
-ADDRESS_SPACE = 3 << 30  # bytes a worker may have
+ADDRESS_SPACE = 3 << 30  # bytes a worker may have beside those it begins with
 GROWTH = 768 << 20       # bytes an attempt may add to what its process had
 PROCESSOR_SECONDS = 20   # an attempt may take
 
@@ -193,8 +193,9 @@ def _ran_out(error: BaseException) -> bool:
 
 # -- memory -----------------------------------------------------------------------------------------------------------------
 def limit_memory() -> None:
-    """No more than ADDRESS_SPACE for this process."""
-    resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
+    """No more than ADDRESS_SPACE for this process and those it starts, beside what it has."""
+    limit = _status("VmSize") + ADDRESS_SPACE
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
@@ -209,9 +210,14 @@ def _start_peak() -> int:
 
 def _peak() -> int:
     """The most bytes that were in use."""
+    return _status("VmHWM")
+
+
+def _status(field: str) -> int:
+    """Bytes, from what the system says about this process."""
     try:
         text = Path("/proc/self/status").read_text()
     except OSError:
         return 0
-    found = re.search(r"VmHWM:\s*(\d+) kB", text)
+    found = re.search(rf"{field}:\s*(\d+) kB", text)
     return int(found[1]) << 10 if found else 0

@@ -22,7 +22,7 @@ PER_PROCESS = 200    # attempts, after which a fresh one goes on
 Attempt = Callable[[int, Report], Outcome]
 
 
-def work(attempt: Attempt, seeds: list[int], pipe: Connection, trace: str) -> None:
+def work(attempt: Attempt, seeds: list[int], pipe: Connection, trace: str, processor_seconds: float) -> None:
     """What a process does: attempts, one after another, each announced before it begins."""
     limit_memory()
     with open(trace, "w") as file, open(os.devnull, "w") as nowhere:
@@ -32,7 +32,7 @@ def work(attempt: Attempt, seeds: list[int], pipe: Connection, trace: str) -> No
         faulthandler.register(signal.SIGPROF, file, all_threads=False, chain=True)  # and then it ends the process, as it always does
         for seed in seeds:
             pipe.send(("start", seed))
-            signal.setitimer(signal.ITIMER_PROF, PROCESSOR_SECONDS)
+            signal.setitimer(signal.ITIMER_PROF, processor_seconds)
             outcome = attempt(seed, lambda phase: pipe.send(("phase", phase)))
             signal.setitimer(signal.ITIMER_PROF, 0)
             pipe.send(("done", outcome))
@@ -45,6 +45,7 @@ class Worker:
     attempt: Attempt
     seeds: list[int]
     folder: str
+    processor_seconds: float
     process: multiprocessing.Process = field(init=False)
     pipe: Connection = field(init=False)
     current: int | None = None
@@ -54,7 +55,7 @@ class Worker:
     def __post_init__(self):
         self.pipe, other = multiprocessing.Pipe(duplex=False)
         self.trace = os.path.join(self.folder, f"trace-{id(self)}")
-        self.process = multiprocessing.get_context("fork").Process(target=work, args=(self.attempt, self.seeds, other, self.trace))
+        self.process = multiprocessing.get_context("fork").Process(target=work, args=(self.attempt, list(self.seeds), other, self.trace, self.processor_seconds))
         self.process.start()
         other.close()
         self.deadline = time.monotonic() + WALL_SECONDS
@@ -76,7 +77,7 @@ class Worker:
     def end(self) -> Outcome | None:
         """The process is over, or is ended: what that says about the attempt it was at."""
         late = time.monotonic() >= self.deadline
-        if late:
+        if late or self.current is None:
             self.process.kill()
         self.process.join()
         self.pipe.close()
@@ -102,7 +103,7 @@ def signal_name(code: int) -> str:
 
 
 def outcomes(attempt: Attempt, seeds: Iterator[int], workers: int = 1, seconds: float = float("inf"),
-             per_process: int = PER_PROCESS) -> Iterator[Outcome]:
+             per_process: int = PER_PROCESS, processor_seconds: float = PROCESSOR_SECONDS) -> Iterator[Outcome]:
     """The outcomes of all seeds, or of as many as there is time for, as they come."""
     end = time.monotonic() + seconds
     running: list[Worker] = []
@@ -110,7 +111,7 @@ def outcomes(attempt: Attempt, seeds: Iterator[int], workers: int = 1, seconds: 
         def start(left: list[int]) -> None:
             wanted = [*left, *(seed for _, seed in zip(range(per_process - len(left)), seeds))] if time.monotonic() < end else []
             if wanted:
-                running.append(Worker(attempt, wanted, folder))
+                running.append(Worker(attempt, wanted, folder, processor_seconds))
 
         for _ in range(workers):
             start([])
@@ -118,20 +119,18 @@ def outcomes(attempt: Attempt, seeds: Iterator[int], workers: int = 1, seconds: 
             while running:
                 ready = wait([w.pipe for w in running], timeout=max(min(w.deadline for w in running) - time.monotonic(), 0) + 0.01)
                 for worker in list(running):
-                    outcome, over = None, time.monotonic() >= worker.deadline or (time.monotonic() >= end and worker.current is None)
+                    now = time.monotonic()
+                    over = now >= worker.deadline or now >= end and worker.current is None
                     if worker.pipe in ready and not over:
                         try:
                             outcome = worker.message()
                         except EOFError:
                             over = True
-                    if outcome is not None:
-                        yield outcome
+                        else:
+                            if outcome is not None:
+                                yield outcome
                     if over:
                         running.remove(worker)
-                        if worker.process.is_alive() and worker.current is None and worker.pipe not in ready:
-                            worker.process.kill()
-                        elif time.monotonic() >= end and worker.current is None:
-                            worker.process.kill()
                         last = worker.end()
                         if last is not None:
                             yield last
