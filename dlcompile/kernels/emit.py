@@ -262,7 +262,8 @@ def _dims(emitter: Emitter, node: Node, at: Coordinates) -> Expression:
         return Index(values[at[0]], INT64)
     result: Expression = Index(values[-1], INT64)
     for position in reversed(range(len(values) - 1)):
-        result = Apply("select", (less(at[0], position + 1), Index(values[position], INT64), result), INT64)
+        first, chosen = less(at[0], position + 1), Index(values[position], INT64)
+        result = chosen if first is None else Apply("select", (first, chosen, result), INT64)
     return result
 
 

@@ -168,7 +168,7 @@ def nest(axes: Axes, statements: Block, *, parallel: bool, vector: bool = True) 
         kind = " ".join(word for word, wanted in (("parallel", parallel), ("vector", vector)) if wanted)
         return _place(axes, statements, {axes[0].name: kind or "serial"})
     kinds = {axes[-1].name: "vector"} if vector else {}
-    if parallel:
+    if parallel and all(axis.extent != 0 for axis in axes):
         axes, statements = collapse(axes, statements, keep=1 if vector else 0)
         kinds[axes[0].name] = "parallel"
     return _place(axes, statements, kinds)

@@ -70,3 +70,9 @@ def test_a_transposition_is_walked_in_blocks() -> None:
     a, b = Axis("a", 64), Axis("b", 10)
     axes, _ = block_transposed((a, b), copy(a.symbol * 10 + b.symbol, b.symbol * 64 + a.symbol))
     assert [x.extent for x in axes] == [4, 10, 16]
+
+
+def test_loops_that_never_run_are_not_shared_out() -> None:
+    a, b, c = Axis("a", symbol("n")), Axis("b", 0), Axis("c", 8)
+    body = nest((a, b, c), copy(a.symbol + c.symbol, 0), parallel=True)
+    assert isinstance(body[-1], Loop) and body[-1].kind == "serial"

@@ -113,3 +113,12 @@ def test_refusals():
         ops.non_max_suppression(boxes, make_input("t", np.float32, (1, 2, 6)), 3)
     with pytest.raises(DTypeError, match="float32 boxes"):
         ops.non_max_suppression(ops.cast(boxes, np.float64), scores, 3)
+
+
+def test_the_first_of_several_dimensions(tmp_path):
+    """Reading one entry of a shape: the coordinate is known to be there."""
+    x = make_input("x", np.float32, (symbol("n"), symbol("m")))
+    size = ops.dim_scalar(symbol("n") * symbol("m"))
+    first = ops.slice(ops.shape_of(x), (0,), (1,))
+    case = Case("first dimension", [(x, np.zeros((3, 5), np.float32))], [ops.add(first, size)], 0)
+    check([case], RUNNABLE[0], tmp_path)

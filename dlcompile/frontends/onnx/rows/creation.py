@@ -11,7 +11,7 @@ from dlcompile.frontends.onnx import dynamic
 from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
 from dlcompile.frontends.onnx.reader import element_type
 from dlcompile.frontends.onnx.rows.elementwise import scalar
-from dlcompile.frontends.onnx.shapes import as_axis
+from dlcompile.frontends.onnx.shapes import as_axis, assume_equal
 from dlcompile.graph import Tensor, at_least, ceildiv, dim_max, is_float, known_dims, make_constant
 
 _VALUES = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
@@ -102,8 +102,7 @@ def eye_like(node: OnnxNode, x: Tensor) -> Tensor:
 @importer("OneHot", since=9)
 def one_hot(node: OnnxNode, indices: Tensor, depth: Tensor, values: Tensor) -> Tensor:
     """values[1] where the new axis is at the index, values[0] elsewhere; indices below 0 count from `depth`."""
-    if depth.type.size != 1:
-        raise InvalidModelError(f"the depth is {depth.type}; expected one number")
+    assume_equal(depth.type.size, 1, "the depth must be one number:")
     known = None if depth.known is not None else constant_value(depth)
     count = ops.dim_of(depth) if known is None else int(known.item())
     axis = as_axis(node["axis"], indices.rank + 1)

@@ -16,8 +16,7 @@ def top_k_by_attribute(node: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor]:
 @importer("TopK", since=10)
 def top_k(node: OnnxNode, x: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
     """Where the order is free (`sorted` is 0) it is the same as where it is not."""
-    if k.type.size != 1:
-        raise InvalidModelError(f"k is {k.type}; expected one number")
+    _one_number(k, "k")
     return _top_k(node, x, ops.dim_of(_known(k)))
 
 
@@ -26,6 +25,10 @@ def _top_k(node: OnnxNode, x: Tensor, k: DimLike) -> tuple[Tensor, Tensor]:
     if isinstance(k, int) and (k < 0 or (isinstance(x.shape[axis], int) and k > x.shape[axis])):
         raise InvalidModelError(f"k is {k}; axis {axis} of {x.type} has not as many")
     return ops.top_k(x, k, axis, largest=bool(node.get("largest", 1)))
+
+
+def _one_number(tensor: Tensor, what: str) -> None:
+    assume_equal(tensor.type.size, 1, f"{what} must be one number:")
 
 
 def _known(tensor: Tensor) -> Tensor:
@@ -62,7 +65,7 @@ def non_max_suppression(node: OnnxNode, boxes: Tensor, scores: Tensor, most: Ten
                         score_threshold: Tensor | None = None) -> Tensor:
     """Without a number of boxes none is selected."""
     for what, tensor in (("max_output_boxes_per_class", most), ("iou_threshold", iou_threshold), ("score_threshold", score_threshold)):
-        if tensor is not None and tensor.type.size != 1:
-            raise InvalidModelError(f"{what} is {tensor.type}; expected one number")
+        if tensor is not None:
+            _one_number(tensor, what)
     return ops.non_max_suppression(boxes, scores, 0 if most is None else _known(most), 0.0 if iou_threshold is None else iou_threshold,
                                    score_threshold, bool(node["center_point_box"]))
