@@ -24,12 +24,13 @@ _PARSE_LIMIT = 2**31 - 1  # protobuf's own
 @dataclass(frozen=True)
 class Source:
     """An opened model: the proto, what to call it in errors and in C (`label`, `name`), and where its external data
-    lies (None: nowhere)."""
+    lies (None: nowhere). `converted_from`: the opset it had before it was brought to one that is read as it is."""
 
     model: onnx.ModelProto
     label: str
     name: str
     folder: Path | None
+    converted_from: int | None = None
 
     @property
     def opset(self) -> int:
@@ -54,7 +55,7 @@ def open_model(source) -> Source:
         )
     _refuse_binary_names(model, label)
     if opened.opset < OLDEST_OPSET:
-        opened = Source(_convert(model, label), label, opened.name, opened.folder)
+        opened = Source(_convert(model, label), label, opened.name, opened.folder, opened.opset)
     return opened
 
 

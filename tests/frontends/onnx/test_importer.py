@@ -89,6 +89,15 @@ def test_old_opsets_are_converted():
 
 
 # -- names and order ---------------------------------------------------------------------------------------------------
+def test_a_slope_for_each_channel_before_opset_7():
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in (("x", [2, 3, 4, 3]), ("slope", [3]), ("y", [2, 3, 4, 3]))]
+    graph = helper.make_graph([helper.make_node("PRelu", ["x", "slope"], ["y"])], "old", values[:2], values[2:])
+    old = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 6)])
+    x, slope = np.random.default_rng(0).standard_normal((2, 3, 4, 3)).astype(np.float32), np.array([0.1, 0.2, 0.3], np.float32)
+    (y,) = evaluate(import_onnx(old), [x, slope])
+    np.testing.assert_array_equal(y, np.where(x < 0, x * slope[:, None, None], x))
+
+
 def test_names_survive_whatever_they_contain():
     made = model(
         [node("Relu", ['in*/"\n;$(x)'], ["out put"], name="a */ node")], {'in*/"\n;$(x)': (F, [2])}, ["out put"]

@@ -186,7 +186,10 @@ for _name, (_op, _attributes) in ACTIVATIONS.items():
 
 @importer("PRelu")
 def prelu(node: OnnxNode, x: Tensor, slope: Tensor) -> Tensor:
-    """The slope broadcasts to x in one direction only."""
+    """The slope broadcasts to x in one direction only. Before opset 7 a vector was one slope for each channel, which the version converter
+    leaves as it is."""
+    if node.scope.source.converted_from is not None and slope.rank == 1 and x.rank > 2:
+        slope = ops.reshape(slope, (slope.shape[0], *(1,) * (x.rank - 2)))
     return ops.prelu(x, slope)
 
 
