@@ -55,7 +55,7 @@ def while_loop(condition: Graph, body: Graph, *operands: TensorLike, num_carry: 
     # the dimensions that change are carried beside the rest, as scalars; those of the stacks' elements too, from 0
     starts = [*(_scalar(given[i].shape[axis]) for i, axis in moving), *(as_tensor(np.int64(0)) for _ in hidden)]
     ends = [*(_scalar(body.outputs[i].shape[axis]) for i, axis in moving), *(_scalar(stacked[k].shape[axis]) for k, axis in hidden)]
-    formal = [make_input(f"size{i}", np.int64, ()) for i in range(len(starts))]
+    formal = [make_input(f"_size{i}", np.int64, ()) for i in range(len(starts))]
     carries = num_carry + len(starts)
 
     shapes: list[Shape | None] = [None] * carries
@@ -96,7 +96,7 @@ def _extended(graph: Graph, inputs: Sequence[Tensor], outputs: Iterable[Tensor],
     outputs = list(outputs)
     return Graph(graph.name, insert(graph.inputs, inputs, input_position), insert(graph.outputs, outputs, position),
                  input_names=insert(graph.input_names, [t.name for t in inputs], input_position),
-                 output_names=insert(graph.output_names, [f"size{i}" for i in range(len(outputs))], position),
+                 output_names=insert(graph.output_names, [f"_size{i}" for i in range(len(outputs))], position),
                  constraints=graph.constraints, definitions=graph.definitions)
 
 

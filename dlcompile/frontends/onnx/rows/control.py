@@ -33,8 +33,20 @@ class Body:
     def graph(self, name: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor] | None = None) -> Graph:
         """The graph of the given inputs and the captured ones; by default it yields the tensors of the results."""
         tensors = [t for value in self.results for t in tensors_of(value)] if outputs is None else list(outputs)
-        return Graph(name, [*inputs, *self.inner], tensors, output_names=[f"result{i}" for i in range(len(tensors))],
-                     constraints=self.constraints)
+        given = [*inputs, *self.inner]
+        return Graph(name, given, tensors, input_names=unique([t.name or "input" for t in given]),
+                     output_names=[f"result{i}" for i in range(len(tensors))], constraints=self.constraints)
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names, numbered where one is there already: what is captured may be called as something of the body is."""
+    made: list[str] = []
+    for name in names:
+        free, count = name, 1
+        while free in made:
+            free, count = f"{name}_{count}", count + 1
+        made.append(free)
+    return made
 
 
 def import_body(node: OnnxNode, graph: GraphProto, formal: list[Value], names: list[str] | None = None) -> Body:
@@ -171,7 +183,8 @@ def loop(node: OnnxNode, trips: Tensor | None = None, condition: Tensor | None =
     tensors = [t for value in formal for t in tensors_of(value)]
     limit = make_input("limit", np.int64, ())
     inputs = [step, going, *tensors, limit]
-    test = Graph("condition", [*inputs, *body.inner], [ops.logical_and(going, ops.lt(step, limit))], output_names=["proceed"])
+    test = Graph("condition", [*inputs, *body.inner], [ops.logical_and(going, ops.lt(step, limit))], output_names=["proceed"],
+                 input_names=unique([t.name or "input" for t in (*inputs, *body.inner)]))
     outputs = [ops.add(step, np.int64(1)), ops.reshape(proceed, ()), *(t for value in results for t in tensors_of(value))]
     most = ops.as_tensor(np.int64(2**63 - 1)) if trips is None else ops.reshape(trips, ())
     first = always if condition is None else ops.reshape(condition, ())
