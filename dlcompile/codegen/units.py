@@ -9,7 +9,7 @@ from dlcompile.errors import InvalidModelError
 from dlcompile.kernels.program import Call, Kernel, Program
 from dlcompile.version import VERSION
 
-UNIT_WEIGHT = 24.0
+UNIT_WEIGHT = 48.0
 """how much kernel (`Kernel.weight`) a translation unit gets: enough to outweigh reading the headers, little enough to share out"""
 
 MAX_UNITS = 32
@@ -25,15 +25,18 @@ def distinct_kernels(program: Program) -> list[Kernel]:
 
 
 def split_kernels(kernels: Sequence[Kernel]) -> list[list[Kernel]]:
-    """The kernels of each translation unit, in order, the units about equally heavy: the heaviest kernel first, each to the unit with the
-    least weight so far."""
-    count = max(1, min(MAX_UNITS, len(kernels), round(sum(k.weight for k in kernels) / UNIT_WEIGHT)))
+    """The kernels of each translation unit, in order, the units about equally heavy.
+
+    Kernels that include the same headers come together: a header is then read in few units, and the instances of a microkernel
+    (`dlc_contract.h`) that several kernels call are compiled once for all of them.
+    """
+    total = sum(k.weight for k in kernels)
+    count = max(1, min(MAX_UNITS, len(kernels), round(total / UNIT_WEIGHT)))
     units: list[list[int]] = [[] for _ in range(count)]
-    weights = [0.0] * count
-    for index in sorted(range(len(kernels)), key=lambda i: -kernels[i].weight):
-        lightest = weights.index(min(weights))
-        units[lightest].append(index)
-        weights[lightest] += kernels[index].weight
+    before = 0.0
+    for index in sorted(range(len(kernels)), key=lambda i: (sorted(kernels[i].headers), i)):
+        units[min(count - 1, int(before / total * count))].append(index)
+        before += kernels[index].weight
     return [[kernels[i] for i in sorted(unit)] for unit in units if unit]
 
 

@@ -86,7 +86,7 @@ def _explicit(x: Tensor, w: Tensor, attributes: dict) -> Tensor:
     low = (0, *(p[0] for p in padding), 0)
     high = (0, *(p[1] for p in padding), 0)
     attributes["padding"] = tuple((0, 0) for _ in padding)
-    return apply("conv_general", apply("pad", x, zero, low=low, high=high), w, **attributes)
+    return apply("conv_general", ops.pad(x, zero, low, high), w, **attributes)
 
 
 def own_outputs(graph: Graph) -> Graph:

@@ -140,3 +140,16 @@ def a_few_of_the_dimensions(b):
     x = given(b, 2, 2, 13, 5, symbols=True)
     y, = b.add("MaxPool", [x], tolerance=EXACT, kernel_shape=[2, 1], dilations=[2, 1], pads=[1, 0, 1, 0], strides=[1, 2])
     b.add("GatherND", [y, b.constant(np.array([[1, -3], [1, -11]]))], tolerance=EXACT, batch_dims=1)
+
+
+@found
+def transposed_convolution_with_more_padding_than_kernel(b):
+    """Padding below zero, made explicit, was no padding."""
+    b.add("ConvTranspose", [given(b, 1, 1, 7), given(b, 1, 2, 1)], tolerance=SUM, pads=[2, 0])
+
+
+@found
+def slice_to_the_lowest_integer(b):
+    """What stands for "to the start" was added to a symbol."""
+    x = given(b, 3, 7, symbols=True)
+    b.add("Slice", [x, b.integers([-7, 8]), b.integers([-2**63, 1]), None, b.integers([-1, 1])], tolerance=EXACT)

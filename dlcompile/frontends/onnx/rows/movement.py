@@ -209,6 +209,8 @@ def _bound(position: DimLike, size: DimLike, lowest: int) -> DimLike:
     """Where a slice begins or ends: positions below 0 count from the end; what lies outside is cut to [lowest, size +
     lowest]."""
     if isinstance(position, int):
+        if position <= -(10**9):  # what exporters write for "to the start"
+            return lowest
         if position < 0:
             position = position + size
     elif not at_least(position, 0) and at_least(-position, 1):
