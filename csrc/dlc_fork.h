@@ -16,6 +16,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "dlc_context.h"
+
 /* What `#pragma omp parallel` becomes, spelled out: clang's own -fopenmp would bring a second runtime, this works with both compilers. */
 extern void GOMP_parallel(void (*work)(void *), void *data, unsigned threads, unsigned flags);
 extern int omp_get_thread_num(void);
@@ -71,17 +73,6 @@ static int dlc_pool_is_stale(void)
     }
     return stale;
 }
-
-/* A thread that runs what it is handed, and is kept for the next time. */
-typedef struct dlc_helper {
-    pthread_t thread;
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    void (*work)(void *);
-    void *argument;
-    int started, forks; /* the thread exists in the process that has forked that often */
-    enum { DLC_HELPER_IDLE, DLC_HELPER_WORK, DLC_HELPER_STOP } state;
-} dlc_helper;
 
 static void *dlc_helper_loop(void *argument)
 {

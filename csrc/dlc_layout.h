@@ -1,4 +1,4 @@
-/* What generated code says about its model, and where everything lies for given values of its symbolic dimensions. */
+/* Where everything lies for given values of a model's symbolic dimensions, and whether it takes them. */
 #ifndef DLC_LAYOUT_H
 #define DLC_LAYOUT_H
 
@@ -8,59 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dlc_base.h"
-#include "dlc_model.h"
-#include "dlc_plan.h"
-
-#define DLC_ERROR_BYTES 512 /* of a message */
-#define DLC_MAX_THREADS 1024
-
-struct dlc_context;
-
-/* Two dimensions that have to be equal. */
-typedef struct dlc_constraint {
-    dlc_size left, right;
-    const char *left_text, *right_text;
-    const char *origin; /* the model's node that needs it */
-} dlc_constraint;
-
-/* Rows of a table: `count` of them from `first` on. */
-typedef struct dlc_rows {
-    int32_t first, count;
-} dlc_rows;
-
-/* What becomes known together: stage 0 with the dimensions of the inputs, each later one with dimensions that a run computes. */
-typedef struct dlc_stage {
-    dlc_rows symbols, buffers, constraints, scratch;
-    int (*evaluate)(const int64_t *symbols, int64_t *values); /* not 0: a value does not fit 64 bits */
-    const char *origin;                                       /* the model's nodes that its dimensions come from */
-} dlc_stage;
-
-/* What the code of a model says about it. Sizes refer to the values that `evaluate` computes of the symbols. */
-typedef struct dlc_program {
-    const dlc_model_info *info;
-    int32_t expression_count, cost_count;
-    int32_t buffer_count; /* 0 where the arena was planned at compile time */
-    int32_t constraint_count, scratch_count;
-    int32_t stage_count, unknown_count, box_count; /* stages; symbols that later ones define; boxes, see dlc_stage.h */
-    int64_t arena_bytes; /* of an arena planned at compile time */
-    const dlc_stage *stages;
-    void (*evaluate_costs)(const int64_t *symbols, int64_t *values); /* one that does not fit is -1 */
-    const dlc_buffer *buffers;
-    const dlc_constraint *constraints;
-    const dlc_size *scratch;    /* bytes each thread needs in the calls that need any; it gets the most of them */
-    const dlc_size *dimensions; /* of the inputs, one after the other, then of the outputs */
-    const dlc_size *port_bytes; /* of the inputs, then of the outputs */
-    const dlc_size *flops, *bytes; /* of the calls */
-    void (*calls)(struct dlc_context *context, dlc_team *team); /* every thread of the team runs this */
-} dlc_program;
-
-/* Where everything lies for some values of the symbols. */
-typedef struct dlc_layout {
-    int64_t *values, *sizes, *offsets;
-    int32_t *order, *placed;
-    int64_t bytes, scratch; /* of the arena's buffers; of each thread */
-} dlc_layout;
+#include "dlc_context.h"
 
 /* -- errors ------------------------------------------------------------------------------------------------------------- */
 __attribute__((format(printf, 3, 4))) static int32_t dlc_fail(char *error, int32_t status, const char *format, ...)

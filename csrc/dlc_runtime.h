@@ -7,7 +7,16 @@
 #error "compile with -D_GNU_SOURCE (or -std=gnu11 and _GNU_SOURCE before the first include)"
 #endif
 
+#include "dlc_context.h"
+
+#ifndef DLC_RUNTIME_APART
 #include "dlc_stage.h"
+
+#if DLC_THREADED
+#include "dlc_fork.h"
+#endif
+
+static _Thread_local char dlc_create_error[DLC_ERROR_BYTES];
 
 /* -- the arena ---------------------------------------------------------------------------------------------------------- */
 static int32_t dlc_plan(dlc_context *context, const int64_t *symbols)
@@ -34,30 +43,6 @@ static int32_t dlc_plan(dlc_context *context, const int64_t *symbols)
         memcpy(context->symbols, symbols, (size_t)program->info->symbol_count * sizeof *symbols);
     context->planned = 1;
     return DLC_OK;
-}
-
-/* -- what generated code calls ------------------------------------------------------------------------------------------ */
-/* Call `call` begins: what has passed since the last mark was the call before it. */
-static inline void dlc_mark(dlc_context *context, const dlc_team *team, int32_t call)
-{
-    if (__builtin_expect(context->seconds == NULL, 1) || team->index != 0)
-        return;
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    const double seconds = (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
-    if (context->marked >= 0)
-        context->seconds[context->marked] += seconds - context->since;
-    context->since = seconds;
-    context->marked = call;
-}
-
-/* The team that a call on one thread is made by. */
-static inline dlc_team dlc_alone(const dlc_team *team)
-{
-    dlc_team alone = *team;
-    alone.index = 0;
-    alone.count = 1;
-    return alone;
 }
 
 /* -- runs --------------------------------------------------------------------------------------------------------------- */
@@ -173,7 +158,7 @@ static int32_t dlc_check_pointers(dlc_context *context, const void *const *input
     return DLC_OK;
 }
 
-static int32_t dlc_run(dlc_context *context, const int64_t *symbols, const void *const *inputs, void *const *outputs)
+DLC_RUNTIME int32_t dlc_run(dlc_context *context, const int64_t *symbols, const void *const *inputs, void *const *outputs)
 {
     if (!context)
         return DLC_ERROR_ARGUMENT;
@@ -199,17 +184,6 @@ static int32_t dlc_run(dlc_context *context, const int64_t *symbols, const void 
     return status;
 }
 
-/* The argument of a call: an array of the caller's, or something to point to where it is empty and its pointer null. */
-static inline const void *dlc_input(const dlc_context *context, int32_t index)
-{
-    return context->inputs[index] ? context->inputs[index] : dlc_nothing;
-}
-
-static inline void *dlc_output(const dlc_context *context, int32_t index)
-{
-    return context->outputs[index] ? context->outputs[index] : (void *)(uintptr_t)dlc_nothing;
-}
-
 /* -- contexts ----------------------------------------------------------------------------------------------------------- */
 static int32_t dlc_default_threads(const dlc_program *program)
 {
@@ -225,7 +199,7 @@ static int32_t dlc_default_threads(const dlc_program *program)
 #endif
 }
 
-static void dlc_destroy(dlc_context *context)
+DLC_RUNTIME void dlc_destroy(dlc_context *context)
 {
     if (!context)
         return;
@@ -240,7 +214,7 @@ static void dlc_destroy(dlc_context *context)
     free(context);
 }
 
-static dlc_context *dlc_create(const dlc_program *program, const dlc_options *options)
+DLC_RUNTIME dlc_context *dlc_create(const dlc_program *program, const dlc_options *options)
 {
     dlc_layout layout;
     dlc_create_error[0] = 0;
@@ -284,39 +258,39 @@ static dlc_context *dlc_create(const dlc_program *program, const dlc_options *op
     return context;
 }
 
-static const char *dlc_error(const dlc_context *context)
+DLC_RUNTIME const char *dlc_error(const dlc_context *context)
 {
     return context ? context->error : dlc_create_error;
 }
 
 /* -- for dlc_model_info -------------------------------------------------------------------------------------------------- */
-static int32_t dlc_any_run(void *context, const int64_t *symbols, const void *const *inputs, void *const *outputs)
+DLC_RUNTIME int32_t dlc_any_run(void *context, const int64_t *symbols, const void *const *inputs, void *const *outputs)
 {
     return dlc_run(context, symbols, inputs, outputs);
 }
 
-static const char *dlc_any_error(const void *context)
+DLC_RUNTIME const char *dlc_any_error(const void *context)
 {
     return dlc_error(context);
 }
 
-static void dlc_any_destroy(void *context)
+DLC_RUNTIME void dlc_any_destroy(void *context)
 {
     dlc_destroy(context);
 }
 
-static void dlc_any_profile(void *context, double *seconds)
+DLC_RUNTIME void dlc_any_profile(void *context, double *seconds)
 {
     ((dlc_context *)context)->seconds = seconds;
 }
 
-static int32_t dlc_any_threads(const void *context)
+DLC_RUNTIME int32_t dlc_any_threads(const void *context)
 {
     return ((const dlc_context *)context)->threads;
 }
 
 /* -- questions ---------------------------------------------------------------------------------------------------------- */
-static int64_t dlc_arena_bytes(const dlc_program *program, const int64_t *symbols, int32_t threads)
+DLC_RUNTIME int64_t dlc_arena_bytes(const dlc_program *program, const int64_t *symbols, int32_t threads)
 {
     dlc_layout layout;
     char error[DLC_ERROR_BYTES];
@@ -331,7 +305,7 @@ static int64_t dlc_arena_bytes(const dlc_program *program, const int64_t *symbol
     return bytes;
 }
 
-static int32_t dlc_shape(const dlc_program *program, const int64_t *symbols, int32_t port, int64_t *dims)
+DLC_RUNTIME int32_t dlc_shape(const dlc_program *program, const int64_t *symbols, int32_t port, int64_t *dims)
 {
     const dlc_model_info *info = program->info;
     dlc_layout layout;
@@ -354,7 +328,7 @@ static int32_t dlc_shape(const dlc_program *program, const int64_t *symbols, int
     return status;
 }
 
-static void dlc_costs(const dlc_program *program, const int64_t *symbols, int64_t *flops, int64_t *bytes)
+DLC_RUNTIME void dlc_costs(const dlc_program *program, const int64_t *symbols, int64_t *flops, int64_t *bytes)
 {
     int64_t *values = calloc((size_t)program->cost_count + 1, sizeof *values);
     if (values)
@@ -366,4 +340,5 @@ static void dlc_costs(const dlc_program *program, const int64_t *symbols, int64_
     free(values);
 }
 
+#endif
 #endif

@@ -3,7 +3,30 @@
 #ifndef DLC_STAGE_H
 #define DLC_STAGE_H
 
-#include "dlc_context.h"
+#include <sys/mman.h>
+
+#include "dlc_layout.h"
+
+#define DLC_HUGE_PAGE ((int64_t)2 << 20)
+
+static void *dlc_allocate(int64_t bytes)
+{
+    const int64_t alignment = bytes >= 2 * DLC_HUGE_PAGE ? DLC_HUGE_PAGE : 4096; /* fewer page faults and address misses */
+    if (bytes < 0 || bytes > INT64_MAX - DLC_HUGE_PAGE)
+        return NULL;
+    const size_t size = (size_t)((bytes + alignment - 1) & -alignment);
+    void *memory = aligned_alloc((size_t)alignment, size ? size : (size_t)alignment);
+#ifdef MADV_HUGEPAGE
+    if (memory && alignment == DLC_HUGE_PAGE)
+        madvise(memory, size, MADV_HUGEPAGE);
+#endif
+    return memory;
+}
+
+DLC_NOINLINE int32_t dlc_no_memory(dlc_context *context, int64_t bytes)
+{
+    return dlc_fail(context->error, DLC_ERROR_MEMORY, "%s: no memory for an array of %" PRId64 " bytes", context->program->info->name, bytes);
+}
 
 /* Room for `bytes`; the first `kept` of those that are there stay. */
 DLC_NOINLINE int32_t dlc_grow(dlc_context *context, dlc_box *box, int64_t bytes, int64_t kept)
@@ -63,13 +86,13 @@ DLC_NOINLINE int32_t dlc_enter(dlc_context *context, int32_t number, const int64
 }
 
 /* Stage `stage` begins: its dimensions are the numbers at `sources`. */
-DLC_NOINLINE int32_t dlc_define(dlc_context *context, dlc_team *team, int32_t stage, const int64_t *const *sources)
+DLC_RUNTIME int32_t dlc_define(dlc_context *context, dlc_team *team, int32_t stage, const int64_t *const *sources)
 {
     DLC_FIRST_THREAD_DOES(dlc_enter(context, stage, sources));
 }
 
 /* `box` has room for `bytes`; what is in it is lost. */
-DLC_NOINLINE int32_t dlc_reserve(dlc_context *context, dlc_team *team, dlc_box *box, int64_t bytes)
+DLC_RUNTIME int32_t dlc_reserve(dlc_context *context, dlc_team *team, dlc_box *box, int64_t bytes)
 {
     DLC_FIRST_THREAD_DOES(dlc_grow(context, box, bytes, 0));
 }
@@ -82,7 +105,7 @@ DLC_NOINLINE int32_t dlc_grow_by_turn(dlc_context *context, dlc_box *box, int64_
 }
 
 /* `*part` is the place of a turn's `bytes` behind those of the turns before it. */
-DLC_NOINLINE int32_t dlc_append(dlc_context *context, dlc_team *team, dlc_box *box, int64_t turn, int64_t bytes, void **part)
+DLC_RUNTIME int32_t dlc_append(dlc_context *context, dlc_team *team, dlc_box *box, int64_t turn, int64_t bytes, void **part)
 {
     dlc_barrier(team);
     if (team->index == 0)
@@ -101,18 +124,9 @@ DLC_NOINLINE int32_t dlc_copy_in(dlc_context *context, dlc_box *box, const void 
 }
 
 /* `box` holds the `bytes` at `from`. */
-DLC_NOINLINE int32_t dlc_fill(dlc_context *context, dlc_team *team, dlc_box *box, const void *from, int64_t bytes)
+DLC_RUNTIME int32_t dlc_fill(dlc_context *context, dlc_team *team, dlc_box *box, const void *from, int64_t bytes)
 {
     DLC_FIRST_THREAD_DOES(dlc_copy_in(context, box, from, bytes));
-}
-
-/* The team for a call whose scratch is as large as a stage says. */
-static inline dlc_team dlc_stage_team(const dlc_context *context, const dlc_team *team, int32_t stage)
-{
-    const dlc_region *region = &context->stages[stage];
-    dlc_team result = *team;
-    result.scratch = (char *)region->memory + region->scratch_offset + team->index * region->scratch;
-    return result;
 }
 
 #endif

@@ -8,8 +8,20 @@
 
 #include "dlc_base.h"
 
-#if defined(__AVX__)
-#include <immintrin.h> /* for masked loads and stores only */
+/* Masked loads and stores are all that is needed of immintrin.h, which takes longer to read than most kernels to compile: where the
+ * compiler has the builtins behind them, these are used. */
+#if defined(__AVX512F__)
+#define DLC_MASKED __builtin_ia32_loadups512_mask
+#elif defined(__AVX__)
+#define DLC_MASKED __builtin_ia32_maskloadps256
+#endif
+#if defined(DLC_MASKED) && defined(__has_builtin)
+#if __has_builtin(DLC_MASKED)
+#define DLC_MASKED_BUILTINS 1
+#endif
+#endif
+#if defined(DLC_MASKED) && !defined(DLC_MASKED_BUILTINS)
+#include <immintrin.h>
 #endif
 
 #if defined(__AVX512F__)
@@ -38,16 +50,27 @@ DLC_INLINE dlc_vf dlc_select(dlc_vi mask, dlc_vf a, dlc_vf b) { return (dlc_vf)(
 DLC_INLINE dlc_vf dlc_max_lanes(dlc_vf a, dlc_vf b) { return dlc_select(a > b, a, b); }
 DLC_INLINE dlc_vf dlc_min_lanes(dlc_vf a, dlc_vf b) { return dlc_select(a < b, a, b); }
 
+#if defined(__AVX512F__)
+#define DLC_LANE_MASK(n) ((unsigned short)((1u << (n)) - 1))
+#elif defined(__AVX__)
+#define DLC_LANE_MASK(n) (*(const dlc_vi_memory *)(dlc_mask + 8 - (n)))
+typedef int32_t dlc_vi_memory __attribute__((vector_size(4 * DLC_LANES), aligned(4), may_alias));
+static const int32_t dlc_mask[16] __attribute__((unused)) = {-1, -1, -1, -1, -1, -1, -1, -1};
+#endif
+
 /* The first n lanes; the others are 0 and their memory is not touched. 0 <= n; more than DLC_LANES are as many as there are. */
 DLC_INLINE dlc_vf dlc_load_partial(const float *p, int64_t n)
 {
     if (n >= DLC_LANES)
         return dlc_load(p);
-#if defined(__AVX512F__)
-    return (dlc_vf)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+#if defined(__AVX512F__) && defined(DLC_MASKED_BUILTINS)
+    return __builtin_ia32_loadups512_mask((const void *)p, (dlc_vf){0}, DLC_LANE_MASK(n));
+#elif defined(__AVX512F__)
+    return (dlc_vf)_mm512_maskz_loadu_ps(DLC_LANE_MASK(n), p);
+#elif defined(__AVX__) && defined(DLC_MASKED_BUILTINS)
+    return __builtin_ia32_maskloadps256((const void *)p, DLC_LANE_MASK(n));
 #elif defined(__AVX__)
-    static const int32_t mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
-    return (dlc_vf)_mm256_maskload_ps(p, _mm256_loadu_si256((const __m256i *)(mask + 8 - n)));
+    return (dlc_vf)_mm256_maskload_ps(p, (__m256i)DLC_LANE_MASK(n));
 #else
     dlc_vf v = {0};
     for (int64_t i = 0; i < n; ++i)
@@ -63,11 +86,14 @@ DLC_INLINE void dlc_store_partial(float *p, dlc_vf v, int64_t n)
         dlc_store(p, v);
         return;
     }
-#if defined(__AVX512F__)
-    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), (__m512)v);
+#if defined(__AVX512F__) && defined(DLC_MASKED_BUILTINS)
+    __builtin_ia32_storeups512_mask((void *)p, v, DLC_LANE_MASK(n));
+#elif defined(__AVX512F__)
+    _mm512_mask_storeu_ps(p, DLC_LANE_MASK(n), (__m512)v);
+#elif defined(__AVX__) && defined(DLC_MASKED_BUILTINS)
+    __builtin_ia32_maskstoreps256((void *)p, DLC_LANE_MASK(n), v);
 #elif defined(__AVX__)
-    static const int32_t mask[16] = {-1, -1, -1, -1, -1, -1, -1, -1};
-    _mm256_maskstore_ps(p, _mm256_loadu_si256((const __m256i *)(mask + 8 - n)), (__m256)v);
+    _mm256_maskstore_ps(p, (__m256i)DLC_LANE_MASK(n), (__m256)v);
 #else
     for (int64_t i = 0; i < n; ++i)
         p[i] = v[i];

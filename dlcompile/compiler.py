@@ -188,7 +188,7 @@ def _stored(store: Cache, key: str, model: Model, options: Options, progress: Pr
         project = _lower(model, options, progress)[2]
         try:
             path = _write_header(project, store.place(key, project.name))
-            path = build(project, path, progress)
+            path = build(project, path, progress, objects=store.objects)
         except (OSError, ToolchainError) as error:
             store.forget(key)
             if isinstance(error, ToolchainError) and not isinstance(error.__cause__, OSError):

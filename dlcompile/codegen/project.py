@@ -35,12 +35,14 @@ class Project:
 
     files:     file name → text: NAME.h, NAME.c, the kernels' translation units, NAME_weights.S where there are weights.
     constants: what the weights file NAME.weights holds, each at the next multiple of ALIGNMENT.
+    threaded:  whether a run may use more than one thread.
     """
 
     name: str
     target: Target
     files: dict[str, str]
     constants: tuple[np.ndarray, ...]
+    threaded: bool = True
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -129,7 +131,20 @@ def generate(program: Program, target: Target) -> Project:
     files[f"{name}.c"] = library_source(program, names, target, header)
     if program.constants:
         files[f"{name}_weights.S"] = weights_source(name, program.constant_bytes, target)
-    return Project(name, target, files, program.constants)
+    return Project(name, target, files, program.constants, program.threads != 1)
+
+
+def runtime_source(threaded: bool) -> str:
+    """The translation unit of the runtime apart from any model; a model's NAME.c goes with it where RUNTIME_APART is among its flags."""
+    return f"""\
+#define _GNU_SOURCE
+#define DLC_THREADED {int(threaded)}
+#define DLC_RUNTIME_UNIT
+#include "dlc_runtime.h"
+"""
+
+
+RUNTIME_APART = "-DDLC_RUNTIME_APART"
 
 
 def weights_source(name: str, nbytes: int, target: Target) -> str:

@@ -9,17 +9,20 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from dlcompile.codegen.csrc import csrc_dir
-from dlcompile.codegen.project import LIBRARIES, LINK_FLAGS, Project
+from dlcompile.codegen.project import LIBRARIES, LINK_FLAGS, RUNTIME_APART, Project, runtime_source
 from dlcompile.errors import ToolchainError
 from dlcompile.toolchain.compiler import Compiler, extra_flags, find_compiler
+from dlcompile.toolchain.shared import RuntimeObject
 
 Progress = Callable[[str, int, int], None]
 """called with (what has just been done, steps done, steps in all)"""
 
 
-def build(project: Project, path: str | os.PathLike, progress: Progress | None = None, *, compiler: Compiler | None = None) -> Path:
+def build(project: Project, path: str | os.PathLike, progress: Progress | None = None, *, compiler: Compiler | None = None,
+          objects: Path | None = None) -> Path:
     """Compile and link `project` to the shared library `path`, which exists afterwards either whole or as it was before.
 
+    objects: a directory that keeps what is the same in many libraries (see `toolchain.shared`) for other processes.
     ToolchainError, with the compiler's output, where it fails or is missing, and where there is no room for its files.
     """
     path = Path(path)
@@ -29,7 +32,7 @@ def build(project: Project, path: str | os.PathLike, progress: Progress | None =
         with tempfile.TemporaryDirectory(prefix=f".{project.name}-", dir=path.parent) as temporary:
             directory = Path(temporary)
             project.write_sources(directory)
-            library = _compile(project, directory, compiler, progress or (lambda what, done, total: None))
+            library = _compile(project, directory, compiler, progress or (lambda what, done, total: None), objects)
             os.chmod(library, 0o644)
             os.replace(library, path)
     except OSError as error:
@@ -37,26 +40,45 @@ def build(project: Project, path: str | os.PathLike, progress: Progress | None =
     return path
 
 
-def _compile(project: Project, directory: Path, compiler: Compiler, progress: Progress) -> Path:
+def _compile(project: Project, directory: Path, compiler: Compiler, progress: Progress, objects: Path | None) -> Path:
     flags = [*project.flags, *extra_flags(), f"-I{csrc_dir()}", "-I."]
+    runtime = RuntimeObject(compiler, project.target, project.threaded, objects)
     steps = len(project.sources) + 1
-    objects = [f"{Path(source).stem}.o" for source in project.sources]
+    made = [f"{Path(source).stem}.o" for source in project.sources]
     with ThreadPoolExecutor(max_workers=_processors()) as pool:
         jobs = {}
-        for source, target in zip(project.sources, objects):
+        ready = pool.submit(_runtime, project, runtime, compiler, flags, directory)
+        for source, target in zip(project.sources, made):
             options = flags if source.endswith(".c") else []
+            if source == f"{project.name}.c":
+                options = [*options, RUNTIME_APART]
             jobs[pool.submit(_run, project, compiler, [*options, "-c", "-o", target, source], directory)] = source
         try:
             for done, job in enumerate(as_completed(jobs), 1):
                 job.result()
                 progress(jobs[job], done, steps)
+            ready.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     library = f"{project.name}.so"
-    _run(project, compiler, [*LINK_FLAGS, *extra_flags(), "-o", library, *objects, *LIBRARIES], directory)
+    _run(project, compiler, [*LINK_FLAGS, *extra_flags(), "-o", library, *made, RUNTIME, *LIBRARIES], directory)
     progress(library, steps, steps)
     return directory / library
+
+
+RUNTIME = "_runtime.o"  # no model is called that: its files begin with a letter
+
+
+def _runtime(project: Project, runtime: RuntimeObject, compiler: Compiler, flags: list[str], directory: Path) -> None:
+    """Put the object of the runtime into the directory, compiled where it is not at hand."""
+    data = runtime.find()
+    if data is None:
+        (directory / "_runtime.c").write_text(runtime_source(project.threaded), encoding="utf-8")
+        _run(project, compiler, [*flags, "-c", "-o", RUNTIME, "_runtime.c"], directory)
+        runtime.keep((directory / RUNTIME).read_bytes())
+    else:
+        (directory / RUNTIME).write_bytes(data)
 
 
 def _run(project: Project, compiler: Compiler, arguments: list[str], directory: Path) -> None:

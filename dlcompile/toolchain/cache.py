@@ -42,6 +42,11 @@ class Cache:
         """Remove what is stored under a key. A library that is loaded goes on working."""
         shutil.rmtree(self._folder(key), ignore_errors=True)
 
+    @property
+    def objects(self) -> Path:
+        """Where object files are kept that many libraries share (see `toolchain.shared`)."""
+        return self.directory / "objects"
+
     @contextlib.contextmanager
     def lock(self, key: str) -> Iterator[None]:
         """One process (and thread) at a time for a key. Some keys share a lock, so that there are no more than 256 files. OSError where the
