@@ -6,6 +6,7 @@
     python -m tests.onnx_suite --failed build/onnx_suite/compiled.json     those that failed in an earlier run
     python -m tests.onnx_suite --target x86-64-v3       compiled for another machine
     python -m tests.onnx_suite --mode round-trip        imported, exported, and computed by the onnx reference evaluator
+                                                        (round-trip-newest: exported to the newest opset)
     python -m tests.onnx_suite --mode interpreted       imported, optimised, and evaluated by NumPy: everything but the C
 
 `--list-failures` prints every failure in full rather than summed up by reason. `--json` says where the results go

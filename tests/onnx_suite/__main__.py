@@ -44,8 +44,11 @@ def chosen(options: argparse.Namespace) -> list[Case]:
 
 def reason(failure: str) -> str:
     """A failure without what differs between cases of one cause."""
-    text = failure.split("\n")[0]
+    lines = [line for line in failure.split("\n") if line.strip()]
+    text = " ".join(lines[:2 if lines[0].startswith("AssertionError") else 1])
     text = re.sub(r"^(\w+): .*?node '[^']*' \(([^)]*)\)", r"\1: \2", text)
+    text = re.sub(r"\btest_\w+: |/\S+/", "", text)
+    text = re.sub(r" \(node .*", "", text)
     text = re.sub(r"'[^']*'", "'…'", text)
     return re.sub(r"\d+", "#", text)[:150]
 

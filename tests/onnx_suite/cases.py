@@ -51,14 +51,13 @@ def error_of(actual: Any, expected: Any) -> float:
     """The largest difference of two values, relative to the larger of 1 and the expected one."""
     if isinstance(expected, (list, tuple)):
         return max((error_of(a, e) for a, e in zip(actual, expected)), default=0.0)
-    if expected is None or not isinstance(expected, np.ndarray) or expected.dtype == object or expected.size == 0:
+    if not isinstance(expected, (np.ndarray, np.generic)) or expected.dtype == object or expected.size == 0:
         return 0.0
     wide = np.complex128 if expected.dtype.kind == "c" else np.float64
     with np.errstate(all="ignore"):
         a, e = np.asarray(actual).astype(wide), expected.astype(wide)
         difference = np.abs(a - e) / np.maximum(1, np.abs(e))
-    difference[(a == e) | (np.isnan(a) & np.isnan(e))] = 0
-    return float(difference.max())
+    return float(np.where((a == e) | (np.isnan(a) & np.isnan(e)), 0, difference).max())
 
 
 def load_cases(backend: type[Backend]) -> Iterator[Case]:

@@ -7,7 +7,7 @@ from onnx import helper
 from dlcompile.errors import UnsupportedOperatorError
 from dlcompile.frontends.onnx.exports.movement import pad_axes, slice_axes
 from dlcompile.frontends.onnx.writer import Writer, exporter, onnx_type
-from dlcompile.graph import Node, is_float
+from dlcompile.graph import Dim, DimLike, Node, is_float
 
 REDUCTIONS = {
     "reduce_sum": "ReduceSum",
@@ -50,43 +50,47 @@ def cumsum(writer: Writer, node: Node, x: str) -> str:
 
 @exporter("cumprod")
 def cumprod(writer: Writer, node: Node, x: str) -> str:
-    """A scan that multiplies: runtimes do not have CumProd yet."""
+    """CumProd, or to opsets before 26 a scan along the first axis that multiplies."""
     tensor, a = node.inputs[0], node.attributes
     axis, rank = a["axis"], tensor.rank
-    dtype, rest = onnx_type(tensor.dtype), [None] * (rank - 1)
+    if writer.opset >= 26:
+        return writer.emit("CumProd", [x, writer.constant(np.int64(axis))], exclusive=int(a["exclusive"]),
+                           reverse=int(a["reverse"]))
+    order = [axis, *(i for i in range(rank) if i != axis)]
+    shape = tuple(tensor.shape[i] for i in order)
+    y = writer.transpose(x, order)
+    y = _backwards(writer, y) if a["reverse"] else y
+    y = _running_product(writer, node, y, shape)
+    if a["exclusive"]:
+        front = [int(i == 0) for i in range(rank)]
+        y = pad_axes(writer, y, front, [0] * rank, writer.like(1, tensor))
+        y = slice_axes(writer, y, (shape[0] + 1, *shape[1:]), (0,) * rank, shape, (1,) * rank)
+    y = _backwards(writer, y) if a["reverse"] else y
+    return writer.transpose(y, [order.index(i) for i in range(rank)])
+
+
+def _backwards(writer: Writer, x: str) -> str:
+    """`x` from its end along the first axis."""
+    last, before_first = writer.vector([-1]), writer.vector([np.iinfo(np.int64).min])
+    return writer.emit("Slice", [x, last, before_first, writer.vector([0]), last])
+
+
+def _running_product(writer: Writer, node: Node, x: str, shape: tuple[DimLike, ...]) -> str:
+    tensor = node.inputs[0]
+    dtype, rest = onnx_type(tensor.dtype), [None] * (len(shape) - 1)
     names = [writer.fresh(f"{writer.origin}_{part}") for part in ("state", "element", "product", "result")]
     state, element, product, result = (helper.make_tensor_value_info(n, dtype, rest) for n in names)
-    state_in, element_in, product_out, result_out = names
     body = helper.make_graph(
         [
-            helper.make_node("Mul", [state_in, element_in], [product_out]),
-            helper.make_node("Identity", [product_out], [result_out]),
+            helper.make_node("Mul", names[:2], [names[2]]),
+            helper.make_node("Identity", [names[2]], [names[3]]),
         ],
         "cumprod",
         [state, element],
         [product, result],
     )
-    one = writer.like(1, tensor)
-    start = writer.emit("Expand", [one, writer.shape([d for i, d in enumerate(tensor.shape) if i != axis])])
-    flip = int(a["reverse"])
-    _, y = writer.emit(
-        "Scan",
-        [start, x],
-        2,
-        body=body,
-        num_scan_inputs=1,
-        scan_input_axes=[axis],
-        scan_output_axes=[axis],
-        scan_input_directions=[flip],
-        scan_output_directions=[flip],
-    )
-    if not a["exclusive"]:
-        return y
-    before, after = ([int(i == axis) * on for i in range(rank)] for on in (1 - flip, flip))
-    padded = pad_axes(writer, y, before, after, one)
-    wide = tuple(d + before[i] + after[i] for i, d in enumerate(tensor.shape))
-    first = tuple(after)
-    return slice_axes(writer, padded, wide, first, tuple(d + f for d, f in zip(tensor.shape, first)), (1,) * rank)
+    start = writer.emit("Expand", [writer.like(1, tensor), writer.shape(shape[1:])])
+    return writer.emit("Scan", [start, x], 2, body=body, num_scan_inputs=1)[1]
 
 
 @exporter("sort")
@@ -150,7 +154,7 @@ def _pool(writer: Writer, node: Node, y: str, spatial: list[int], dtype) -> str:
         neutral = writer.constant(np.asarray(0 if kind == "sum" else -np.inf, dtype))
         y = pad_axes(writer, y, (0, 0, *low), (0, 0, *high), neutral)
         low = high = [0] * len(spatial)
-    common = {"kernel_shape": kernel, "strides": strides, "pads": [*low, *high]}
+    common = {"kernel_shape": kernel, "strides": strides, **_padding(node, spatial, low, high)}
     if any(d != 1 for d in dilations):
         common["dilations"] = dilations
     if kind == "sum":
@@ -158,3 +162,17 @@ def _pool(writer: Writer, node: Node, y: str, spatial: list[int], dtype) -> str:
         return writer.emit("Mul", [y, writer.constant(np.asarray(np.prod(kernel), dtype))])
     y = writer.emit("MaxPool", [y], **common)
     return writer.emit("Neg", [y]) if kind == "min" else y
+
+
+def _padding(node: Node, spatial: list[int], low: list[int], high: list[int]) -> dict[str, object]:
+    """A pool's padding by its name where it is uneven and has one, as models from TensorFlow do, else in numbers."""
+    a, x = node.attributes, node.inputs[0]
+    numbers = {"pads": [*low, *high]}
+    if low == high or any(a["dilation"][axis] != 1 for axis in spatial):
+        return numbers
+    if any(isinstance(x.shape[axis], Dim) or -(-x.shape[axis] // a["strides"][axis]) != node.output.shape[axis] for axis in spatial):
+        return numbers
+    whole = [max(0, (node.output.shape[i] - 1) * a["strides"][i] + a["window"][i] - x.shape[i]) for i in spatial]
+    smaller, larger = [n // 2 for n in whole], [n - n // 2 for n in whole]
+    names = {"SAME_UPPER": (smaller, larger), "SAME_LOWER": (larger, smaller)}
+    return next(({"auto_pad": name} for name, pads in names.items() if pads == (low, high)), numbers)
