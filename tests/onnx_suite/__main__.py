@@ -86,8 +86,8 @@ def main(argv: Sequence[str]) -> int:
     results = []
     for result in run_cases(cases, options.processes, options.timeout):
         results.append(result)
-        if sys.stderr.isatty():
-            print(f"\r{len(results)}/{len(cases)}", end="", file=sys.stderr)
+        if len(results) % 100 == 0 or sys.stderr.isatty():
+            print(f"{len(results)} of {len(cases)}", end="\r" if sys.stderr.isatty() else "\n", file=sys.stderr, flush=True)
     wall = time.monotonic() - begin
     results.sort(key=lambda r: (r.kind, r.name))
     path = options.json or Path("build", "onnx_suite", f"{options.mode}.json")
