@@ -63,6 +63,11 @@ def is_known(vector: Tensor | None) -> bool:
     return vector is None or vector.known is not None
 
 
+def known_axes(axes: Tensor | None) -> bool:
+    """Whether axes are left out or known as numbers."""
+    return axes is None or axes.known is not None and all(isinstance(axis, int) for axis in axes.known.ravel().tolist())
+
+
 def entry(vector: Tensor, index: int) -> Tensor:
     """An entry of a vector, as a scalar."""
     return ops.reshape(ops.slice(vector, (index,), (index + 1,)), ())
@@ -165,6 +170,28 @@ def broadcast_to(x: Tensor, shape: Sequence[DimLike]) -> Tensor:
                 last = ops.sub(scalar(extent), ONE)
                 x = ops.gather(x, ops.minimum(ops.iota(np.int64, (wanted,), 0), last), axis)
     return ops.broadcast_to(x, shape)
+
+
+def together(*tensors: Tensor) -> tuple[Tensor, ...]:
+    """The tensors, ready to broadcast to one shape: where they meet with different extents of which only a run knows whether they are 1, each
+    is broadcast to what comes of it."""
+    if not any(from_data(d) for t in tensors for d in t.shape):
+        return tensors
+    rank = max(t.rank for t in tensors)
+    shapes = [[1] * (rank - t.rank) + list(t.shape) for t in tensors]
+    for axis in range(rank):
+        extents = list(dict.fromkeys(shape[axis] for shape in shapes if shape[axis] != 1))
+        if len(extents) < 2 or not any(from_data(d) for d in extents):
+            continue
+        result = next((d for d in extents if isinstance(d, int)), None)
+        if result is None:
+            value = scalar(extents[0])
+            for extent in extents[1:]:
+                value = ops.select(ops.eq(value, ONE), scalar(extent), value)
+            result = ops.dim_of(value)
+        for shape in shapes:
+            shape[axis] = 1 if shape[axis] == 1 else result
+    return tuple(broadcast_to(t, shape[rank - t.rank:]) for t, shape in zip(tensors, shapes))
 
 
 # -- shapes ------------------------------------------------------------------------------------------------------------

@@ -325,3 +325,38 @@ def test_broadcasting_an_extent_that_may_be_1():
         assert_close(evaluate(graph, feeds), [x[:count] + np.zeros(shape, np.float32)])
     with pytest.raises(ExecutionError, match="expand"):
         evaluate(graph, {"x": x, "count": int64(2), "shape": int64(2, 3)})
+
+
+def cut_and_added(other):
+    """A model that adds a [4] cut to `count` elements, and `other`."""
+    nodes = [node("Slice", ["x", "zero", "count"], "part"), node("Add", ["part", "z"], "y")]
+    return import_onnx(model(nodes, {"x": (np.float32, [4]), "count": (np.int64, [1]), "z": (np.float32, other)}, ["y"],
+                             constants={"zero": int64(0)}))
+
+
+@pytest.mark.parametrize("other, lengths", [([3], [3]), ([2, 3], [3]), ([2, 1], [1]), ([], [None]), (["n"], [1, 2, 3]), (["n", 1], [2])])
+def test_operands_of_which_one_may_have_one_element(other, lengths):
+    graph = verify(cut_and_added(other))
+    x = np.arange(1, 5, dtype=np.float32)
+    for length in lengths:
+        z = np.random.default_rng(0).standard_normal([length if isinstance(d, str) else d for d in other]).astype(np.float32)
+        for count in range(5):
+            feeds = {"x": x, "count": int64(count), "z": z}
+            try:
+                expected = x[:count] + z
+            except ValueError:
+                with pytest.raises(ExecutionError, match="node add"):
+                    evaluate(graph, feeds)
+            else:
+                assert_close(evaluate(graph, feeds), [expected])
+
+
+def test_a_step_and_an_axis_of_symbolic_extents():
+    """x[::n] and an axis n - 1 of a model whose inputs say what n is."""
+    nodes = [node("Shape", ["z"], "n"), node("Slice", ["x", "zero", "end", "zero", "n"], "y"), node("Sub", ["n", "one"], "axis"),
+             node("Unsqueeze", ["x", "axis"], "w")]
+    graph = verify(import_onnx(model(nodes, {"x": (np.float32, [7]), "z": (np.float32, ["n"])}, ["y", "w"],
+                                     constants={"zero": int64(0), "end": int64(7), "one": int64(1)})))
+    x = np.arange(7, dtype=np.float32)
+    for n in (1, 2):
+        assert_close(evaluate(graph, {"x": x, "z": np.zeros(n, np.float32)}), [x[::n], np.expand_dims(x, n - 1)])

@@ -6,6 +6,7 @@ from functools import reduce
 import numpy as np
 
 from dlcompile import ops
+from dlcompile.frontends.onnx.dynamic import together
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.reader import element_type
 from dlcompile.graph import Tensor, apply, is_float, is_integer, make_constant
@@ -50,12 +51,17 @@ def _unary(name: str):
     return lambda node, x: apply(name, x)
 
 
+def broadcasting(row):
+    """A row whose operands broadcast to one shape."""
+    return lambda node, *xs: row(node, *together(*xs))
+
+
 def _binary(name: str):
-    return lambda node, a, b: apply(name, a, b)
+    return broadcasting(lambda node, a, b: apply(name, a, b))
 
 
 def _variadic(name: str):
-    return lambda node, *xs: reduce(lambda a, b: apply(name, a, b), xs)
+    return broadcasting(lambda node, *xs: reduce(lambda a, b: apply(name, a, b), xs))
 
 
 for _name, _op in UNARY.items():
@@ -67,6 +73,7 @@ for _name, _op in VARIADIC.items():
 
 
 @importer("Mean")
+@broadcasting
 def mean(node: OnnxNode, *xs: Tensor) -> Tensor:
     return ops.mul(reduce(ops.add, xs), scalar(1 / len(xs), xs[0]))
 
@@ -82,6 +89,7 @@ def reciprocal(node: OnnxNode, x: Tensor) -> Tensor:
 
 
 @importer("Pow")
+@broadcasting
 def pow_(node: OnnxNode, x: Tensor, exponent: Tensor) -> Tensor:
     """The exponent may be of another type (since opset 12); the result is of the type of the base."""
     if exponent.dtype == x.dtype:
@@ -94,12 +102,14 @@ def pow_(node: OnnxNode, x: Tensor, exponent: Tensor) -> Tensor:
 
 
 @importer("Mod")
+@broadcasting
 def mod(node: OnnxNode, a: Tensor, b: Tensor) -> Tensor:
     """The remainder has the sign of the divisor (Python's %), with `fmod` that of the dividend (C's)."""
     return ops.rem(a, b) if node["fmod"] else ops.floor_mod(a, b)
 
 
 @importer("BitShift")
+@broadcasting
 def bit_shift(node: OnnxNode, a: Tensor, b: Tensor) -> Tensor:
     return {"LEFT": ops.shift_left, "RIGHT": ops.shift_right}[node["direction"]](a, b)
 
@@ -115,6 +125,7 @@ def is_inf(node: OnnxNode, x: Tensor) -> Tensor:
 
 
 @importer("Where")
+@broadcasting
 def where(node: OnnxNode, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return ops.select(condition, x, y)
 

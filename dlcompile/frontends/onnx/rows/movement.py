@@ -81,7 +81,7 @@ def squeeze_by_attribute(node: OnnxNode, x: Tensor) -> Tensor:
 
 @importer("Squeeze", since=13)
 def squeeze(node: OnnxNode, x: Tensor, axes: Tensor | None = None) -> Tensor:
-    if not dynamic.is_known(axes):
+    if not dynamic.known_axes(axes):
         return ops.reshape(x, dynamic.squeezed(x, axes))
     return _squeeze(x, axes_of(axes))
 
@@ -103,7 +103,7 @@ def unsqueeze_by_attribute(node: OnnxNode, x: Tensor) -> Tensor:
 
 @importer("Unsqueeze", since=13)
 def unsqueeze(node: OnnxNode, x: Tensor, axes: Tensor) -> Tensor:
-    if not dynamic.is_known(axes):
+    if not dynamic.known_axes(axes):
         return ops.reshape(x, dynamic.unsqueezed(x, axes))
     return _unsqueeze(x, axes_of(axes))
 
@@ -150,12 +150,13 @@ def slice_by_attributes(node: OnnxNode, x: Tensor) -> Tensor:
 def slice_(
     node: OnnxNode, x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None
 ) -> Tensor:
-    if all(dynamic.is_known(t) for t in (starts, ends, axes, steps)):
+    if dynamic.is_known(starts) and dynamic.is_known(ends) and dynamic.known_axes(axes) and dynamic.known_axes(steps):
         return _slice(x, known_dims(starts), known_dims(ends), axes_of(axes), None if steps is None else known_dims(steps))
     steps = make_constant(np.ones(starts.shape, np.int64)) if steps is None and starts.type.is_static else steps
     bounds = [cutting.positions(*dynamic.entries_of(t, what))
               for t, what in ((starts, "starts of the slice"), (ends, "ends of the slice"), (steps, "steps of the slice"))]
-    if not dynamic.is_known(axes):
+    bounds[2] = [step if isinstance(step, int) else cutting.as_scalar(step) for step in bounds[2]]
+    if not dynamic.known_axes(axes):
         _check_lengths(*bounds, dynamic.entries_of(axes, "list of axes")[1])
         bounds = [cutting.for_all_axes(ops.cast(t, np.int64), axes, x.rank, otherwise)
                   for t, otherwise in ((starts, 0), (ends, cutting.END), (steps, 1))]
@@ -277,7 +278,7 @@ def pad_by_attributes(node: OnnxNode, x: Tensor) -> Tensor:
 def pad(node: OnnxNode, x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None) -> Tensor:
     value = make_constant(np.zeros((), x.dtype)) if value is None else ops.reshape(value, ())
     amounts = cutting.positions(*dynamic.entries_of(pads, "padding"))
-    if not dynamic.is_known(axes):
+    if not dynamic.known_axes(axes):
         count = len(dynamic.entries_of(axes, "list of axes")[1])
         _check_pads(x, amounts, count)
         sides = (ops.slice(ops.cast(pads, np.int64), (low,), (low + count,)) for low in (0, count))

@@ -49,7 +49,7 @@ def _by_attribute(reduction):
 def _by_input(reduction):
     def row(node: OnnxNode, x: Tensor, axes: Tensor | None = None) -> Tensor:
         keep_if_none = bool(node["noop_with_empty_axes"])
-        if axes is not None and axes.known is None and axes.type.size != 0:
+        if not dynamic.known_axes(axes) and axes.type.size != 0:
             return dynamic.reduced(reduction, x, axes, bool(node["keepdims"]), keep_if_none)
         given = () if axes is None or axes.type.size == 0 else axes_of(axes)
         return _reduce(reduction, x, given, node["keepdims"], keep_if_none)
