@@ -13,6 +13,7 @@ from pathlib import Path
 from tests.onnx_suite import __doc__ as usage
 from tests.onnx_suite.backends import MODES, choose_target
 from tests.onnx_suite.cases import KINDS, Case, left_out, load_cases
+from tests.onnx_suite.record import record, write
 from tests.onnx_suite.running import PROCESSES, Result, run_cases
 
 
@@ -28,6 +29,7 @@ def arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--timeout", type=float, default=300, help="seconds that a case may take")
     parser.add_argument("--json", type=Path, help="where the results go")
     parser.add_argument("--list-failures", action="store_true", help="every failure in full")
+    parser.add_argument("--results", type=Path, metavar="JSON", help="sum up these results, run nothing")
     parser.add_argument("--list", action="store_true", help="print the names of the chosen cases, run nothing")
     parser.add_argument("--record", type=Path, metavar="JSON", help="write what docs/operators.md is made from")
     return parser.parse_args(argv)
@@ -82,6 +84,10 @@ def main(argv: Sequence[str]) -> int:
     if options.list:
         print("\n".join(f"{c.kind} {c.name}" for c in cases))
         return 0
+    if options.results:
+        cases = list(load_cases(MODES[options.mode]))
+        content = json.loads(options.results.read_text())
+        return report([Result(**r) for r in content["results"]], content["wall"], cases, options)
     begin = time.monotonic()
     results = []
     for result in run_cases(cases, options.processes, options.timeout):
@@ -94,8 +100,15 @@ def main(argv: Sequence[str]) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({"mode": options.mode, "target": options.target or "native", "wall": wall,
                                 "results": [r.as_dict() for r in results]}, indent=0))
+    return report(results, wall, cases, options)
+
+
+def report(results: Sequence[Result], wall: float, cases: Sequence[Case], options: argparse.Namespace) -> int:
+    """Print the summary, write the record that is asked for; 1 where a case fails that is not left out."""
     print(summary(results, wall, options.list_failures))
-    return any(r.failure and not left_out(r.name) for r in results)
+    if options.record:
+        write(options.record, record(cases, results, options.target or "native"))
+    return int(any(r.failure and not left_out(r.name) for r in results))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorPro
 import dlcompile.frontends.onnx.rows  # noqa: F401  (fills the table of importers)
 import dlcompile.operators  # noqa: F401  (fills the table of operators)
 from dlcompile.errors import ArgumentError, Error, InvalidModelError, UnsupportedOperatorError
+from dlcompile.frontends.onnx import unsupported
 from dlcompile.frontends.onnx.captures import graphs_of, reads
 from dlcompile.frontends.onnx.interface import Inputs, input_value, output_port, structure
 from dlcompile.frontends.onnx.node import Declined, OnnxNode, find_importer, find_schema, normal_domain
@@ -319,7 +320,7 @@ def _in_order(nodes: Sequence[NodeProto], names: Sequence[str], scope: Scope) ->
 # -- operators without a row -------------------------------------------------------------------------------------------
 def _refuse_unknown(nodes: Sequence[NodeProto], scope: Scope) -> None:
     """`UnsupportedOperatorError` naming every operator of the model that has neither a row nor a function body."""
-    unknown: dict[str, list[str]] = {}
+    unknown: dict[tuple[str, str], list[str]] = {}
     visited: set[int] = set()
 
     def visit(nodes, versions) -> None:
@@ -331,15 +332,16 @@ def _refuse_unknown(nodes: Sequence[NodeProto], scope: Scope) -> None:
                     visited.add(id(local))
                     visit(local.node, _versions(local.opset_import, f"function {local.name!r}"))
             elif not _is_known(domain, node.op_type, versions.get(domain, 1)):
-                unknown.setdefault(f"{domain}.{node.op_type}" if domain else node.op_type, []).append(repr(name))
+                unknown.setdefault((domain, node.op_type), []).append(repr(name))
             for graph in graphs_of(node):
                 visit(graph.node, versions)
 
     visit(nodes, scope.versions)
     if unknown:
         listed = "; ".join(
-            f"{op} (node {', '.join(names[:8])}{' and more' if len(names) > 8 else ''})"
-            for op, names in sorted(unknown.items())
+            f"{f'{domain}.' if domain else ''}{op} (node {', '.join(names[:8])}{' and more' if len(names) > 8 else ''})"
+            f"{unsupported.reason(domain, op)}"
+            for (domain, op), names in sorted(unknown.items())
         )
         raise UnsupportedOperatorError(f"operators that are not supported at opset {scope.versions['']}: {listed}")
 
