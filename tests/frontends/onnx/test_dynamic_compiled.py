@@ -1,0 +1,86 @@
+"""Operators whose arguments come from data, compiled once and run on many arguments, against ONNX's reference evaluator."""
+from functools import cache
+
+import numpy as np
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+import dlcompile
+from dlcompile.errors import ArgumentError
+from tests.frontends.onnx.helpers import assert_close, model
+from tests.frontends.onnx.test_dynamic import data, int64, node
+
+ARGUMENTS = {"axes": 2, "axis": (), "shape": 3, "starts": 3, "ends": 3, "steps": 3, "order": 3, "pads": 6, "margins": 2, "repeats": 3, "place": 1,
+             "parts": 2, "wide": 4, "area": 3}
+FLOATS = {"scales": 2, "bounds": 3}
+NODES = [
+    node("ReduceMax", ["x", "axes"], "reduced", keepdims=0), node("ReduceSum", ["x", "axes"], "summed", keepdims=1),
+    node("CumSum", ["x", "axis"], "running", reverse=1), node("Reshape", ["x", "shape"], "reshaped"),
+    node("Slice", ["x", "starts", "ends", "order", "steps"], "sliced"), node("Slice", ["x", "starts", "ends"], "cut"),
+    node("Pad", ["x", "pads", "seven"], "padded"), node("Pad", ["x", "margins", "", "last"], "mirrored", mode="reflect"),
+    node("Tile", ["x", "repeats"], "tiled"), node("Unsqueeze", ["x", "place"], "apart"), node("Squeeze", ["apart", "place"], "again"),
+    node("Expand", ["column", "wide"], "expanded"), node("Add", ["cut", "one"], "shifted"),
+    node("Resize", ["x", "", "scales"], "resized", axes=[1, 2], mode="linear"),
+    node("Resize", ["x", "", "", "area"], "antialiased", mode="cubic", antialias=1),
+    node("CenterCropPad", ["x", "area"], "framed"), node("Range", ["first", "limit", "delta"], "line"),
+    node("Trilu", ["x", "axis"], "triangle"),
+]
+NODES.append(node("Split", ["x", "parts"], "left", axis=2))
+NODES[-1].output.append("right")
+OUTPUTS = [name for made in NODES for name in made.output]
+
+
+@cache
+def everything():
+    nodes = [node("Split", ["bounds"], "f", axis=0, num_outputs=3)]
+    nodes[0].output[:] = ["f", "l", "d"]
+    nodes += [node("Squeeze", [short], long) for short, long in (("f", "first"), ("l", "limit"), ("d", "delta"))]
+    inputs = {"x": (np.float32, ["a", "b", "c"]), "column": (np.float32, ["b", 1])}
+    inputs |= {name: (np.int64, [n] if n else []) for name, n in ARGUMENTS.items()} | {name: (np.float32, [n]) for name, n in FLOATS.items()}
+    constants = {"seven": np.float32(7), "last": int64(-1), "one": np.ones(1, np.float32)}
+    return model(nodes + NODES, inputs, OUTPUTS, constants=constants, opset=22)
+
+
+@cache
+def compiled(threads):
+    return dlcompile.compile(everything(), threads=threads)
+
+
+def arguments(seed, shape):
+    rng = np.random.default_rng(seed)
+    x = data(rng, *shape)
+    rank, size = len(shape), x.size
+    left = int(rng.integers(0, shape[2] + 1))
+    given = {
+        "x": x, "column": data(rng, shape[1], 1), "axes": rng.permutation(rank)[:2] - rank * rng.integers(0, 2, 2), "axis": rng.integers(-rank, rank),
+        "shape": int64(*rng.permutation([shape[0], -1, 1])) if size else int64(0, 0, 0), "starts": rng.integers(-9, 9, rank),
+        "ends": rng.integers(-9, 9, rank), "steps": rng.choice([-3, -2, -1, 1, 2, 3], rank), "order": rng.permutation(rank),
+        "pads": rng.integers(0, 4, 2 * rank), "margins": rng.integers(0, max(shape[2], 1), 2), "repeats": rng.integers(0, 3, rank),
+        "place": rng.integers(-rank - 1, rank + 1, 1), "parts": int64(left, shape[2] - left), "wide": int64(*rng.integers(1, 3, 2), 1, 5),
+        "area": rng.integers(1, 9, rank), "scales": rng.choice([0.5, 0.75, 1.25, 2, 2.5], 2).astype(np.float32),
+        "bounds": np.array([*rng.integers(-9, 9, 2), rng.choice([-1.5, -1, 0.5, 2])], np.float32),
+    }
+    return {name: np.asarray(value) for name, value in given.items()}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_many_arguments(threads):
+    run, reference = compiled(threads), ReferenceEvaluator(everything())
+    for seed, shape in enumerate([(2, 3, 4), (1, 1, 1), (3, 5, 7), (2, 4, 17), (5, 2, 3), (1, 8, 2), (33, 3, 5)]):
+        feeds = arguments(seed, shape)
+        expected = dict(zip(OUTPUTS, reference.run(None, feeds)))
+        actual = dict(zip(OUTPUTS, run(**feeds)))
+        for name in OUTPUTS:
+            try:
+                assert_close([actual[name]], [np.asarray(expected[name])], 1e-3, 1e-4)
+            except AssertionError as error:
+                raise AssertionError(f"{name} of {shape} (seed {seed})") from error
+
+
+@pytest.mark.parametrize("name, value, where", [
+    ("axes", int64(0, 0), "reducemax"), ("axis", np.array(3), "cumsum"), ("shape", int64(-1, 5, 1), "reshape"), ("steps", int64(1, 0, 1), "slice"),
+    ("order", int64(0, 1, 3), "slice"), ("repeats", int64(1, -1, 1), "tile"), ("parts", int64(1, 1), "split"), ("wide", int64(1, 1, 5, 5), "expand"),
+    ("bounds", np.array([0, 1, 0], np.float32), "range"), ("place", int64(4), "unsqueeze")])
+def test_arguments_that_make_no_sense(name, value, where):
+    with pytest.raises(ArgumentError, match=where):
+        compiled(1)(**(arguments(0, (2, 3, 4)) | {name: value}))
