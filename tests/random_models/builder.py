@@ -11,7 +11,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 from tests.random_models import values as v
-from tests.random_models.reference import ReferenceFailed, evaluate
+from tests.random_models.reference import ReferenceFailed, evaluate, evaluate_nodes
 from tests.random_models.tolerance import EXACT, ROUNDED, Tolerance, disturb
 
 LARGEST = 1500  # elements of a value
@@ -215,31 +215,43 @@ class Builder:
     def add(self, op: str, inputs: Sequence[Value | None], outputs: int = 1, tolerance: Tolerance = ROUNDED, compared: bool = True,
             domain: str = "", **attributes) -> list[Value]:
         """A node, kept if the reference computes it, to something of moderate size that small errors change little."""
-        names = [f"{self.name('v')}{'abcdefgh'[i]}" for i in range(outputs)]
-        node = helper.make_node(op, [value.name if value else "" for value in inputs], names, domain=domain, **attributes)
+        node = helper.make_node(op, [value.name if value else "" for value in inputs], self.results(outputs), domain=domain, **attributes)
         while node.input and not node.input[-1]:
             node.input.pop()
-        arrays = [value.array if value else None for value in inputs]
-        results = [evaluate(node, arrays, self.opset)]
+        return self.add_nodes([node], inputs, tolerance, compared)
+
+    def results(self, count: int = 1) -> list[str]:
+        """Names for the outputs of a node."""
+        return [f"{self.name('v')}{'abcdefgh'[i]}" for i in range(count)]
+
+    def add_nodes(self, nodes: Sequence[onnx.NodeProto], inputs: Sequence[Value | None], tolerance: Tolerance = ROUNDED,
+                  compared: bool = True) -> list[Value]:
+        """Nodes of which the last one's outputs are values of the model; `inputs` are what the nodes, or graphs inside of them, read."""
+        results = [self._evaluated(nodes, inputs, [value.array if value else None for value in inputs])]
         if any(r.dtype not in v.ALL or r.size > LARGEST for r in results[0]):
             raise Unsuitable("a result of a type or size that is not wanted")
         if compared and (tolerance != EXACT or any(value and not value.exact for value in inputs)):
-            results += [self._disturbed(node, inputs, tolerance, sign, results[0]) for sign in (1, -1)]
-        made = [Value(name, _distinct([r[i] for r in results]), compared) for i, name in enumerate(names)]
+            results += [self._disturbed(nodes, inputs, tolerance, sign, results[0]) for sign in (1, -1)]
+        made = [Value(name, _distinct([r[i] for r in results]), compared) for i, name in enumerate(nodes[-1].output)]
         if any(_jumps(value) for value in made):
             raise Unsuitable("small errors become large ones")
-        self.nodes.append(node)
+        self.nodes += nodes
         for value in inputs:
             if value:
                 value.read = True
         self.values += made
         return made
 
-    def _disturbed(self, node: onnx.NodeProto, inputs: Sequence[Value | None], tolerance: Tolerance, sign: int,
+    def _evaluated(self, nodes: Sequence[onnx.NodeProto], inputs: Sequence[Value | None], arrays: Sequence[np.ndarray | None]):
+        if len(nodes) == 1 and not any(a.type == onnx.AttributeProto.GRAPH for a in nodes[0].attribute):
+            return evaluate(nodes[0], arrays, self.opset)
+        return evaluate_nodes(nodes, {value.name: array for value, array in zip(inputs, arrays) if value}, self.opset)
+
+    def _disturbed(self, nodes: Sequence[onnx.NodeProto], inputs: Sequence[Value | None], tolerance: Tolerance, sign: int,
                    like: list[np.ndarray]) -> list[np.ndarray]:
         arrays = [None if value is None else
                   disturb(value.samples[0 if value.exact else sign], tolerance.operands, self.numbers, sign) for value in inputs]
-        results = evaluate(node, arrays, self.opset)
+        results = self._evaluated(nodes, inputs, arrays)
         if any(r.shape != s.shape for r, s in zip(results, like)):
             raise Unsuitable("small errors change the shape")
         return [disturb(r, tolerance.result, self.numbers, sign, tolerance.absolute) for r in results]
@@ -275,7 +287,7 @@ class Builder:
         for node in reversed(self.nodes):
             if wanted & set(node.output):
                 nodes.insert(0, node)
-                wanted |= set(node.input)
+                wanted |= read_by(node)
         return (nodes, {k: a for k, a in self.inputs.items() if k in wanted}, {k: a for k, a in self.initializers.items() if k in wanted})
 
     def _dims(self, name: str, array: np.ndarray) -> tuple[int | str, ...]:
@@ -317,6 +329,13 @@ def _types(op: str, index: int, opset: int, domain: str) -> tuple[np.dtype, ...]
     names = {t.removeprefix("tensor(").removesuffix(")") for t in formal.types}
     names = {NAMES.get(name, name) for name in names}
     return tuple(t for t in v.ALL if t.name in names)
+
+
+def read_by(node: onnx.NodeProto) -> set[str]:
+    """Names that a node, or a graph inside of it, reads."""
+    inside = [n for a in node.attribute for g in (a.g, *a.graphs) for n in g.node]
+    outputs = {o.name for a in node.attribute for g in (a.g, *a.graphs) for o in g.output}
+    return set(node.input).union(outputs, *(read_by(n) for n in inside))
 
 
 def grow(random: Random, opset: int, prefix: str = "", nodes: tuple[int, int] = (3, 30), origin: str = "",

@@ -131,6 +131,29 @@ def shape(evaluate, node, arrays, opset):
     return [np.array(arrays[0].shape[start:end], np.int64)]
 
 
+# -- control flow and selections ----------------------------------------------------------------------------------------------------
+def restacked(node: onnx.NodeProto, results: list) -> list:
+    """Loop: the evaluator puts what the iterations collect one behind the other, on the first axis, not on a new one."""
+    body = next(a.g for a in node.attribute if a.name == "body")
+    for i in range(len(node.input) - 2, len(results)):
+        item = [d.dim_value for d in body.output[1 + i].type.tensor_type.shape.dim]
+        results[i] = np.asarray(results[i]).reshape(-1, *item)
+    return results
+
+
+@correction("Unique")
+def unique(evaluate, node, arrays, opset):
+    """Unsorted, loses the order or takes parts of the wrong axis."""
+    attributes = attributes_of(node)
+    values, first, inverse, counts = np.unique(arrays[0], True, True, True, axis=attributes.get("axis"))
+    inverse = inverse.reshape(-1)
+    if not attributes.get("sorted", 1):
+        order = np.argsort(first)
+        values, first, counts = np.take(values, order, axis=attributes.get("axis")), first[order], counts[order]
+        inverse = np.argsort(order)[inverse]
+    return [values, *(a.astype(np.int64) for a in (first, inverse, counts))][:len(node.output)]
+
+
 # -- quantised numbers --------------------------------------------------------------------------------------------------------------
 @correction("QuantizeLinear")
 def quantize(evaluate, node, arrays, opset):

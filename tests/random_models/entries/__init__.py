@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from tests.random_models.entries import (  # noqa: F401
+    control,
     elementwise,
     indexing,
     movement,
@@ -10,6 +11,7 @@ from tests.random_models.entries import (  # noqa: F401
     recurrent,
     reductions,
     resizing,
+    selections,
     windows,
 )
 from tests.random_models.entries.table import Entry, entries

@@ -7,7 +7,7 @@ from tests.random_models.entries.table import entry
 from tests.random_models.tolerance import EXACT, Tolerance
 
 SIZES = (1, 2, 3, 4, 5, 7, 8, 13, 17)
-PRODUCT = Tolerance(4, 4)
+PRODUCT = Tolerance(4, 8)
 
 
 @entry("MatMul", "MatMulInteger")

@@ -39,6 +39,8 @@ def resize(b: Builder, op: str) -> None:
     else:
         shape = [max(1, int(e * s)) for e, s in zip(x.shape[2:], tail)]
         inputs = [x, None, None, b.integers([*(() if axes else x.shape[:2]), *shape])]
+    if given.get("coordinate_transformation_mode") == "half_pixel_symmetric" and mode == "nearest":
+        raise Unsuitable("places that are half-way between elements but for how they are rounded")
     rounded = any(e * s % 1 for e, s in zip(x.shape[2:], tail))
     if given.get("coordinate_transformation_mode") == "align_corners" and rounded:
         raise Unsuitable("the evaluator aligns corners that lie between elements")
