@@ -83,10 +83,12 @@ def pad_axis(x: Tensor, axis: int, low: Position, high: Position, value: Tensor)
     """`value` before and after `x` along one axis; negative amounts cut off."""
     low, high = as_scalar(low), as_scalar(high)
     extent = scalar(x.shape[axis])
+    kept = ops.add(extent, ops.add(ops.minimum(low, ZERO), ops.minimum(high, ZERO)))
+    total = ops.add(extent, ops.add(low, high))
+    before = ops.minimum(ops.maximum(low, ZERO), ops.sub(total, kept))  # so that sums that overflow are no places outside
     start = ops.dim_of(ops.maximum(ops.neg(low), ZERO))
-    kept = ops.dim_of(ops.add(extent, ops.add(ops.minimum(low, ZERO), ops.minimum(high, ZERO))))
-    before, total = ops.dim_of(ops.maximum(low, ZERO)), ops.dim_of(ops.add(extent, ops.add(low, high)))
-    return surrounded(cut(x, axis, start, kept), axis, before, total, value)
+    inside = cut(x, axis, start, ops.dim_of(kept))
+    return surrounded(inside, axis, ops.dim_of(before), ops.dim_of(total), value)
 
 
 def surrounded(x: Tensor, axis: int, before: DimLike, total: DimLike, value: Tensor) -> Tensor:

@@ -236,9 +236,13 @@ def split(node: OnnxNode, x: Tensor, sizes: Tensor | None = None) -> tuple[Tenso
         index = known.index(None)
         given = [d for d in known if d is not None]
         known[index] = assume_equal(extent - sum(given), ops.dim_of(dynamic.entry(vector, index)), "sizes of the parts:")
-    parts = dynamic.where_known(vector, known)
-    if sizes.known is None:
-        assume_equal(sum(parts), extent, "sizes of the parts:")
+    if None not in known:
+        return _split(node, x, known)
+    assume_equal(ops.dim_of(ops.reduce_sum(vector, (0,))), extent, "sizes of the parts:")
+    parts = []
+    for index, dim in enumerate(known):  # none is longer than what is left, so that nothing else is read before all are known
+        left = ops.dim_scalar(extent - sum(parts))
+        parts.append(ops.dim_of(ops.minimum(dynamic.entry(vector, index), left)) if dim is None else dim)
     return _split(node, x, parts)
 
 
