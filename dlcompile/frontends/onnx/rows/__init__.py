@@ -23,4 +23,5 @@ from dlcompile.frontends.onnx.rows import (  # noqa: F401
     reduction,
     resizing,
     sequences,
+    training,
 )
