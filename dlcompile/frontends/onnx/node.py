@@ -12,7 +12,7 @@ from onnx import AttributeProto
 
 from dlcompile.errors import DTypeError, InvalidModelError
 from dlcompile.frontends.onnx.reader import read_tensor
-from dlcompile.graph import Dim, Tensor
+from dlcompile.graph import Tensor
 
 if TYPE_CHECKING:
     from dlcompile.frontends.onnx.importer import Scope
@@ -261,7 +261,7 @@ def _constant_only(tensor: Tensor) -> bool:
             return False
         if current.producer.op == "random_bits":
             return False
-        if current.producer.op == "dims" and any(isinstance(v, Dim) for v in current.producer.attributes["values"]):
+        if current.producer.symbols:
             return False
         stack += current.producer.inputs
     return True
