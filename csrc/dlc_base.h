@@ -15,6 +15,10 @@
 #define DLC_ALIGNED __attribute__((aligned(64)))
 #define DLC_RESTRICT __restrict__
 
+/* Complex numbers are moved, not computed with. */
+typedef float _Complex dlc_complex64;
+typedef double _Complex dlc_complex128;
+
 /* A loop with few and constant iterations over an array that is to live in registers must be unrolled altogether: no register has an address. */
 #ifdef __clang__
 #define DLC_UNROLL _Pragma("clang loop unroll(full)")

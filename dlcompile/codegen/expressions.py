@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from dlcompile.graph import DTYPES, Dim, DimLike, at_least, is_float
+from dlcompile.graph import DTYPES, Dim, DimLike, at_least, is_float, is_integer, is_narrow
 from dlcompile.graph.dim import Operation, Symbol
 from dlcompile.kernels.ir import Apply, Expression, Index, Load, Local, Number
 
@@ -60,6 +60,9 @@ def c_number(value, dtype: np.dtype) -> str:
         return (text if any(c in text for c in ".en") else text + ".0") + suffix
     if dtype == np.bool_:
         return "1" if value else "0"
+    if dtype.kind == "c":
+        part = np.dtype(np.float32 if dtype.itemsize == 8 else np.float64)
+        return f"__builtin_complex({c_number(value.real, part)}, {c_number(value.imag, part)})"
     if dtype.kind == "u":
         return f"UINT64_C({int(value)})" if dtype.itemsize == 8 else f"{int(value)}u"
     if value == np.iinfo(np.int64).min:
@@ -85,11 +88,25 @@ def c_expression(expression: Expression, binding: float = 0) -> str:
             return name
         case Load(buffer, index, dtype):
             text = f"{buffer}[{c_dim(index)}]"
-            row = DTYPES[dtype]
-            return f"dlc_{row.suffix}_to_f32({text})" if row.suffix in ("f16", "bf16") else text
+            return _c_loaded(text, dtype)
         case Apply():
             return _c_apply(expression, binding)
     raise TypeError(f"not an expression: {expression!r}")
+
+
+def _c_loaded(text: str, dtype: np.dtype) -> str:
+    """What an element as it is stored stands for."""
+    row = DTYPES[dtype]
+    if row.is_converted:
+        return f"dlc_{row.suffix}_to_f32({text})"
+    return f"dlc_to_{row.suffix}({text})" if row.header else text
+
+
+def _c_bits(argument: Expression, dtype: np.dtype) -> str:
+    """The bits of a value as a value of another type of the same size."""
+    source, target = DTYPES[argument.dtype], DTYPES[dtype]
+    stored = f"{argument.buffer}[{c_dim(argument.index)}]" if isinstance(argument, Load) else c_stored(argument, argument.dtype)
+    return _c_loaded(f"((union {{{source.c_storage} from; {target.c_storage} to;}}){{.from = {stored}}}).to", dtype)
 
 
 def _c_apply(expression: Apply, binding: float) -> str:
@@ -102,6 +119,8 @@ def _c_apply(expression: Apply, binding: float) -> str:
         return _wrap(f"{c_expression(arguments[0], SUM)} {INFIX_COMPARE[op]} {c_expression(arguments[1], SUM)}", COMPARE, binding)
     if op == "cast":
         return _c_cast(arguments[0], dtype, binding)
+    if op == "bitcast":
+        return _c_bits(arguments[0], dtype)
     if op == "not":
         return f"!{c_expression(arguments[0], ATOM)}" if operand == np.bool_ else f"({DTYPES[dtype].c_compute})~{c_expression(arguments[0], ATOM)}"
     if op in INFIX_BITS:
@@ -113,20 +132,23 @@ def _c_apply(expression: Apply, binding: float) -> str:
             return _wrap(f"{c_expression(arguments[0], level)} {sign} {c_expression(arguments[1], level + 0.5)}", level, binding)
         if op == "neg":
             return _wrap(f"-{c_expression(arguments[0], UNARY)}", UNARY, binding)
-    suffix = DTYPES[operand].suffix
-    suffix = "f32" if suffix in ("f16", "bf16") else suffix
-    return f"dlc_{op}_{suffix}({', '.join(c_expression(a) for a in arguments)})"
+    return f"dlc_{op}_{DTYPES[operand].compute_suffix}({', '.join(c_expression(a) for a in arguments)})"
 
 
 def _c_cast(argument: Expression, dtype: np.dtype, binding: float) -> str:
     source, target = DTYPES[argument.dtype], DTYPES[dtype]
     if dtype == np.bool_:
         return _wrap(f"{c_expression(argument, SUM)} != 0", COMPARE, binding)
+    if is_narrow(dtype) and is_integer(dtype):  # the low bits of an integer
+        if source.suffix == target.suffix:
+            return c_expression(argument, binding)
+        wide = c_expression(argument)
+        return f"dlc_to_{target.suffix}({f'dlc_cast_{source.compute_suffix}_i32({wide})' if is_float(argument.dtype) else wide})"
     if is_float(argument.dtype) and not is_float(dtype):
-        return f"dlc_cast_{'f64' if source.suffix == 'f64' else 'f32'}_{target.suffix}({c_expression(argument)})"
+        return f"dlc_cast_{source.compute_suffix}_{target.suffix}({c_expression(argument)})"
+    if target.is_converted and source.suffix != target.suffix:  # the rounding of the narrow type is meant
+        return f"dlc_{target.suffix}_to_f32(dlc_f32_to_{target.suffix}({c_expression(argument)}))"
     if source.c_compute == target.c_compute:
-        if target.suffix in ("f16", "bf16") and source.suffix != target.suffix:  # the rounding of the narrow type is meant
-            return f"dlc_{target.suffix}_to_f32(dlc_f32_to_{target.suffix}({c_expression(argument)}))"
         return c_expression(argument, binding)
     return _wrap(f"({target.c_compute}){c_expression(argument, UNARY)}", UNARY, binding)
 
@@ -139,4 +161,6 @@ def c_stored(expression: Expression, dtype: np.dtype) -> str:
     """An expression as it is stored in an array of the type."""
     row = DTYPES[dtype]
     text = c_expression(expression)
-    return f"dlc_f32_to_{row.suffix}({text})" if row.suffix in ("f16", "bf16") else text
+    if row.is_converted:
+        return f"dlc_f32_to_{row.suffix}({text})"
+    return f"dlc_from_{row.suffix}({text})" if row.header else text

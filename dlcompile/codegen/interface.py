@@ -7,7 +7,8 @@ from dlcompile.codegen.names import identifier, model_identifier, unique_identif
 from dlcompile.graph import DTYPES
 from dlcompile.kernels.program import Loop, Port, Program, walk
 
-_PUBLIC_TYPES = {"dlc_float16": "uint16_t", "dlc_bfloat16": "uint16_t"}
+_PUBLIC_TYPES = {"dlc_float16": "uint16_t", "dlc_bfloat16": "uint16_t", "dlc_narrow": "uint8_t", "dlc_complex64": "float",
+                 "dlc_complex128": "double"}
 _LOCALS = ("context", "team", "alone", "arena", "weights", "d", "at", "overflow", "symbols", "values", "inputs", "outputs", "threads",
            "symbol_values", "input_arrays", "output_arrays")
 """variables of the functions that have the parameters"""
@@ -53,6 +54,6 @@ def result_type(program: Program, port: Port) -> str:
 
 
 def public_type(port: Port) -> str:
-    """The C type of an element in the header: float16 and bfloat16 are their bits."""
+    """The C type of an element in the header: float16, bfloat16 and narrower types are their bits, complex numbers two floats."""
     storage = DTYPES[port.type.dtype].c_storage
     return _PUBLIC_TYPES.get(storage, storage)

@@ -1,6 +1,7 @@
 """The C printer: Kernel IR → the text of a C function, to be read by people."""
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -43,8 +44,10 @@ def print_kernel(function: KernelFunction) -> CText:
         elif isinstance(statement, (LocalBuffer, ScratchBuffer)):
             dtypes[statement.name] = statement.dtype
     lines = list(_Printer(dtypes).block(function.body, 1))
-    if any("f16_" in line or "_f16" in line for line in lines):
-        headers["dlc_half.h"] = None
+    text = "\n".join(lines)
+    for row in DTYPES.values():
+        if row.header and (any(row.suffix == DTYPES[d].suffix for d in dtypes.values()) or re.search(rf"_{row.suffix}(_|\b)", text)):
+            headers[row.header] = None
     if any("dlc_random_bits" in line for line in lines):
         headers["dlc_random.h"] = None
     return CText(tuple(parameters), "\n".join(lines) + "\n", tuple(headers))
@@ -151,5 +154,4 @@ class _Printer:
 
 
 def _compute_suffix(dtype: np.dtype) -> str:
-    suffix = DTYPES[dtype].suffix
-    return "f32" if suffix in ("f16", "bf16") else suffix
+    return DTYPES[dtype].compute_suffix

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dlcompile.codegen.interface import Interface
 from dlcompile.codegen.names import c_comment
 from dlcompile.errors import InvalidModelError
+from dlcompile.graph import DTYPES
 from dlcompile.kernels.program import Call, Kernel, Program
 from dlcompile.version import VERSION
 
@@ -47,7 +48,9 @@ def _parameters(kernel: Kernel) -> str:
 def kernels_header(program: Program, names: Interface) -> str:
     """NAME_kernels.h: the prototypes of all kernels, none of them visible outside the library."""
     kernels = distinct_kernels(program)
-    half = any("dlc_float16" in kind or "dlc_bfloat16" in kind for k in kernels for kind, _ in k.parameters)
+    kinds = {word for k in kernels for kind, _ in k.parameters for word in kind.split()}
+    headers = dict.fromkeys(row.header for row in DTYPES.values() if row.header and row.c_storage in kinds)
+    includes = "".join(f'#include "{header}"\n' for header in headers)
     prototypes = "\n".join(f"void {names.function(k.name)}({_parameters(k)});" for k in kernels)
     return f"""\
 /* The kernels of {names.name}. */
@@ -55,7 +58,7 @@ def kernels_header(program: Program, names: Interface) -> str:
 #define DLC_KERNELS_{names.name}
 
 #include "dlc_base.h"
-{'#include "dlc_half.h"' + chr(10) if half else ''}
+{includes}
 #pragma GCC visibility push(hidden)
 {prototypes}
 #pragma GCC visibility pop

@@ -9,20 +9,33 @@ import numpy as np
 
 @dataclass(frozen=True)
 class DTypeRow:
-    """One element type: NumPy's, the C type that stores it, the C type it is computed in, the suffix of csrc functions."""
+    """One element type: NumPy's, the C type that stores it, the C type it is computed in, the suffix of csrc functions, and the header
+    with the conversions between the two where they are not one type. Every type is stored as NumPy and ml_dtypes hold it: those of less than
+    8 bits have a byte for each element."""
 
     name: str
     numpy: np.dtype
     c_storage: str
     c_compute: str
     suffix: str
+    header: str | None = None
+
+    @property
+    def is_converted(self) -> bool:
+        """Whether it is stored as the bits of a float that is computed in float32."""
+        return self.header is not None and self.c_compute == "float"
+
+    @property
+    def compute_suffix(self) -> str:
+        """The suffix of functions that compute with it."""
+        return "f32" if self.is_converted else self.suffix
 
 
 _ROWS = [
     DTypeRow("float64", np.dtype(np.float64), "double", "double", "f64"),
     DTypeRow("float32", np.dtype(np.float32), "float", "float", "f32"),
-    DTypeRow("float16", np.dtype(np.float16), "dlc_float16", "float", "f16"),
-    DTypeRow("bfloat16", np.dtype(ml_dtypes.bfloat16), "dlc_bfloat16", "float", "bf16"),
+    DTypeRow("float16", np.dtype(np.float16), "dlc_float16", "float", "f16", "dlc_half.h"),
+    DTypeRow("bfloat16", np.dtype(ml_dtypes.bfloat16), "dlc_bfloat16", "float", "bf16", "dlc_half.h"),
     DTypeRow("int64", np.dtype(np.int64), "int64_t", "int64_t", "i64"),
     DTypeRow("int32", np.dtype(np.int32), "int32_t", "int32_t", "i32"),
     DTypeRow("int16", np.dtype(np.int16), "int16_t", "int16_t", "i16"),
@@ -32,6 +45,15 @@ _ROWS = [
     DTypeRow("uint16", np.dtype(np.uint16), "uint16_t", "uint16_t", "u16"),
     DTypeRow("uint8", np.dtype(np.uint8), "uint8_t", "uint8_t", "u8"),
     DTypeRow("bool", np.dtype(np.bool_), "uint8_t", "int", "bool"),
+    *(DTypeRow(name, np.dtype(getattr(ml_dtypes, name)), "dlc_narrow", "float", name.replace("float", "f").replace("_", ""), "dlc_narrow.h")
+      for name in ("float8_e4m3fn", "float8_e4m3fnuz", "float8_e5m2", "float8_e5m2fnuz", "float8_e8m0fnu", "float6_e2m3fn", "float6_e3m2fn",
+                   "float4_e2m1fn")),
+    DTypeRow("int4", np.dtype(ml_dtypes.int4), "dlc_narrow", "int8_t", "i4", "dlc_narrow.h"),
+    DTypeRow("uint4", np.dtype(ml_dtypes.uint4), "dlc_narrow", "uint8_t", "u4", "dlc_narrow.h"),
+    DTypeRow("int2", np.dtype(ml_dtypes.int2), "dlc_narrow", "int8_t", "i2", "dlc_narrow.h"),
+    DTypeRow("uint2", np.dtype(ml_dtypes.uint2), "dlc_narrow", "uint8_t", "u2", "dlc_narrow.h"),
+    DTypeRow("complex64", np.dtype(np.complex64), "dlc_complex64", "dlc_complex64", "c64"),
+    DTypeRow("complex128", np.dtype(np.complex128), "dlc_complex128", "dlc_complex128", "c128"),
 ]
 
 DTYPES: dict[np.dtype, DTypeRow] = {row.numpy: row for row in _ROWS}
@@ -54,10 +76,21 @@ def dtype_name(dtype: np.dtype) -> str:
 
 
 def is_float(dtype: np.dtype) -> bool:
-    """float64, float32, float16 or bfloat16."""
-    return DTYPES[dtype].suffix in ("f64", "f32", "f16", "bf16")
+    """float64, float32, float16, bfloat16, or a narrower float."""
+    return DTYPES[dtype].c_compute in ("double", "float")
+
+
+def is_narrow(dtype: np.dtype) -> bool:
+    """A type of less than 16 bits that NumPy does not have: nothing is computed in it, it is converted from and to."""
+    return DTYPES[dtype].header == "dlc_narrow.h"
+
+
+def integer_range(dtype: np.dtype) -> tuple[int, int]:
+    """The smallest and the largest integer of a type, those that NumPy does not have too."""
+    info = ml_dtypes.iinfo(dtype)
+    return int(info.min), int(info.max)
 
 
 def is_integer(dtype: np.dtype) -> bool:
     """A signed or unsigned integer type (bool is not one)."""
-    return dtype.kind in "iu"
+    return dtype.kind in "iu" or DTYPES[dtype].suffix in ("i4", "u4", "i2", "u2")

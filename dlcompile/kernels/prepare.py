@@ -1,6 +1,6 @@
 """What a graph needs before it can be cut into kernels. Graph → graph, and still the same model:
 
-    float16 → float32        16-bit floats are storage; arithmetic is done in float32 (rounded where the model's own inputs and outputs are)
+    float16 → float32        16-bit floats are storage; arithmetic is done in float32 and rounded after each operator
     conv(x, pad) → conv(pad(x))      padding is explicit, so that it can be written in place
     channels_first → channels_last   for convolutions that no transform has moved
     lstm(x, …) → lstm_sequence(x·W + b, …)     input products of all steps at once (see `kernels.recurrence`)
@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import DEFINE, Graph, Node, Tensor, apply, is_float, make_constant, provenance
+from dlcompile.graph import DEFINE, OPERATORS, Graph, Node, Tensor, apply, is_float, make_constant, provenance
 from dlcompile.kernels.recurrence import split_recurrent
 from dlcompile.kernels.target import Target
 
@@ -30,35 +30,63 @@ def _is_half(dtype: np.dtype) -> bool:
     return is_float(dtype) and dtype.itemsize == 2
 
 
+NOT_ROUNDED = frozenset({"neg", "abs", "sign", "floor", "ceil", "round", "maximum", "minimum", "select", "reduce_max", "reduce_min", "reduce_window",
+                         "sort", "top_k"})
+"""operators whose 16-bit results are among their operands, or need no more bits than they have"""
+
+MOVES = ("movement", "indexing", "order")  # families of operators that compute nothing
+
+
 def compute_in_float32(graph: Graph) -> Graph:
-    """float16 and bfloat16 values become float32 ones between the model's inputs and outputs."""
+    """f(x: float16) → float16(f(float32(x))): what computes does so in float32 and rounds once, at its end. Between operators values are
+    float32 again, so that only the rounding is left of it."""
     if not any(_is_half(t.dtype) for n in graph.nodes for t in (*n.inputs, *n.outputs)):
         return graph
+    narrow: dict[Tensor, Tensor] = {}  # as the graph has it
     wide: dict[Tensor, Tensor] = {}
 
     def widened(tensor: Tensor) -> Tensor:
         if tensor not in wide:
+            here = narrow.get(tensor, tensor)
             if not _is_half(tensor.dtype):
-                wide[tensor] = tensor
+                wide[tensor] = here
             elif tensor.is_constant:
                 wide[tensor] = make_constant(tensor.value.astype(np.float32))
             else:
-                wide[tensor] = apply("cast", tensor, dtype=FLOAT32)
+                wide[tensor] = apply("cast", here, dtype=FLOAT32)
         return wide[tensor]
+
+    def narrowed(tensor: Tensor) -> Tensor:
+        if tensor not in narrow:
+            here = wide.get(tensor, tensor)
+            narrow[tensor] = here if here.dtype == tensor.dtype else apply("cast", here, dtype=tensor.dtype)
+        return narrow[tensor]
+
+    def computed(node: Node) -> None:
+        attributes = {k: FLOAT32 if isinstance(v, np.dtype) and _is_half(v) else v for k, v in node.attributes.items()}
+        inputs = [widened(t) for t in node.inputs]
+        if node.op == "cast" and attributes["dtype"] == inputs[0].dtype:
+            made = (inputs[0],)
+        else:
+            made = apply(node.op, *inputs, **attributes)
+            made = made if isinstance(made, tuple) else (made,)
+        exact = node.op in NOT_ROUNDED or OPERATORS[node.op].family in MOVES or node.op == "cast" and _is_half(node.inputs[0].dtype) \
+            and node.output.dtype == node.inputs[0].dtype
+        for old, new in zip(node.outputs, made, strict=True):
+            if _is_half(old.dtype) and not exact:
+                narrow[old] = apply("cast", new, dtype=old.dtype)
+                new = apply("cast", narrow[old], dtype=FLOAT32)
+            wide[old] = new
 
     for node in graph.nodes:
         with provenance(*node.origin):
-            attributes = {k: FLOAT32 if isinstance(v, np.dtype) and _is_half(v) else v for k, v in node.attributes.items()}
-            inputs = [widened(t) for t in node.inputs]
-            if node.op == "cast" and attributes["dtype"] == inputs[0].dtype:
-                made = (inputs[0],)
+            if node.op == "bitcast" or any(isinstance(v, Graph) for v in node.attributes.values()):
+                made = apply(node.op, *(narrowed(t) for t in node.inputs), **node.attributes)
+                narrow.update(zip(node.outputs, made if isinstance(made, tuple) else (made,), strict=True))
             else:
-                made = apply(node.op, *inputs, **attributes)
-                made = made if isinstance(made, tuple) else (made,)
-            wide.update(zip(node.outputs, made, strict=True))
-    outputs = [widened(t) if t.producer is not None else t for t in graph.outputs]
-    narrowed = [new if new.dtype == old.dtype else apply("cast", new, dtype=old.dtype) for old, new in zip(graph.outputs, outputs)]
-    return graph.with_outputs(narrowed, {s: wide.get(t, t) for s, t in graph.definitions.items()})
+                computed(node)
+    outputs = [narrowed(t) if t.producer is not None else t for t in graph.outputs]
+    return graph.with_outputs(outputs, {s: widened(t) for s, t in graph.definitions.items()})
 
 
 def _convolution(node: Node, inputs: tuple[Tensor, ...]):

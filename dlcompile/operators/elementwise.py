@@ -21,6 +21,7 @@ from dlcompile.graph import (
     floordiv,
     is_float,
     is_integer,
+    is_narrow,
     mod,
     register,
 )
@@ -78,10 +79,9 @@ def _logistic(x):
 
 
 def _cast(x, dtype):
-    if x.dtype.kind == "f" and is_integer(dtype):
-        return _float_to_integer(x, dtype)
-    if x.dtype == ml_dtypes.bfloat16 and is_integer(dtype):
-        return _float_to_integer(x.astype(np.float32), dtype)
+    if is_float(x.dtype) and is_integer(dtype):
+        wide = np.dtype(np.int32) if is_narrow(dtype) else dtype
+        return _float_to_integer(x if x.dtype.itemsize >= 4 else x.astype(np.float32), wide).astype(dtype)
     return x.astype(dtype)
 
 
@@ -300,4 +300,15 @@ def _evaluate_cast(attributes, x):
 
 
 register(Operator("cast", "elementwise", infer=_infer_cast, evaluate=_evaluate_cast, accuracy="rounded", shape_arithmetic=True,
+                  flops=lambda inputs, outputs, attributes: outputs[0].size))
+
+
+def _infer_bitcast(types, attributes):
+    _check_arity("bitcast", types, 1)
+    if types[0].dtype.itemsize != attributes["dtype"].itemsize:
+        raise DTypeError(f"the bits of {dtype_name(types[0].dtype)} are not those of a {dtype_name(attributes['dtype'])}: sizes differ")
+    return TensorType(attributes["dtype"], types[0].shape)
+
+
+register(Operator("bitcast", "elementwise", infer=_infer_bitcast, evaluate=lambda attributes, x: np.ascontiguousarray(x).view(attributes["dtype"]),
                   flops=lambda inputs, outputs, attributes: outputs[0].size))

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import Tensor
+from dlcompile.graph import Tensor, integer_range, is_integer
 from dlcompile.operators.composite import composite, scalar
 
 
@@ -19,9 +19,9 @@ def _along(values: Tensor, x: Tensor, axis: int) -> Tensor:
 def quantize_linear(attributes, x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
     """saturate(round(x / scale) + zero_point), halves to even"""
     dtype, axis = zero_point.dtype, attributes["axis"]
-    bounds = np.iinfo(dtype)
+    low, high = integer_range(dtype)
     y = ops.add(ops.round(ops.div(x, _along(scale, x, axis))), ops.cast(_along(zero_point, x, axis), x.dtype))
-    return ops.cast(ops.minimum(ops.maximum(y, scalar(x, bounds.min)), scalar(x, bounds.max)), dtype)
+    return ops.cast(ops.minimum(ops.maximum(y, scalar(x, low)), scalar(x, high)), dtype)
 
 
 @composite("dequantize_linear")
@@ -29,7 +29,7 @@ def dequantize_linear(attributes, x: Tensor, scale: Tensor, zero_point: Tensor) 
     """(x - zero_point) * scale; the difference is exact in int32"""
     axis = attributes["axis"]
     zero = _along(zero_point, x, axis)
-    if x.dtype.itemsize < 4 and x.dtype.kind in "iu":
+    if x.dtype.itemsize < 4 and is_integer(x.dtype):
         x, zero = ops.cast(x, np.int32), ops.cast(zero, np.int32)
     return ops.mul(ops.cast(ops.sub(x, zero), scale.dtype), _along(scale, x, axis))
 

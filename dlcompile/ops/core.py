@@ -56,6 +56,11 @@ def cast(x: TensorLike, dtype) -> Tensor:
     return apply("cast", x, dtype=dtype)
 
 
+def bitcast(x: TensorLike, dtype) -> Tensor:
+    """The bits of each element as an element of `dtype`, which has the same size."""
+    return apply("bitcast", as_tensor(x), dtype=as_dtype(dtype))
+
+
 def reshape(x: TensorLike, shape: Sequence[DimLike]) -> Tensor:
     """`x` with another shape of the same size, row-major; one entry may be -1."""
     x, shape = as_tensor(x), list(shape)

@@ -13,6 +13,7 @@ from onnx import AttributeProto
 from dlcompile.errors import DTypeError, InvalidModelError
 from dlcompile.frontends.onnx.reader import read_tensor
 from dlcompile.graph import Tensor
+from dlcompile.graph.dtypes import DTYPES_BY_NAME
 
 if TYPE_CHECKING:
     from dlcompile.frontends.onnx.importer import Scope
@@ -191,19 +192,16 @@ def _type_table(domain: str, name: str, version: int) -> tuple[dict[str, frozens
     return table, parameters
 
 
-_TYPE_NAMES = {"float": "float32", "double": "float64", "uint4": "uint8", "int4": "int8"}
+_TYPE_NAMES = {"float": "float32", "double": "float64", "float4e2m1": "float4_e2m1fn", "float8e4m3fn": "float8_e4m3fn",
+               "float8e4m3fnuz": "float8_e4m3fnuz", "float8e5m2": "float8_e5m2", "float8e5m2fnuz": "float8_e5m2fnuz",
+               "float8e8m0": "float8_e8m0fnu", "float6e2m3": "float6_e2m3fn", "float6e3m2": "float6_e3m2fn"}
+"""element types that the standard spells otherwise than dlcompile"""
 
 
 def _dtypes(names) -> frozenset[np.dtype]:
-    found = set()
-    for text in names:
-        if text.startswith("tensor("):
-            name = text[len("tensor("):-1]
-            try:
-                found.add(np.dtype(_TYPE_NAMES.get(name, name)))
-            except TypeError:
-                pass  # an element type NumPy does not have is none a tensor here can have
-    return frozenset(found)
+    words = [text[len("tensor("):-1] for text in names if text.startswith("tensor(")]
+    known = [_TYPE_NAMES.get(word, word) for word in words]
+    return frozenset(DTYPES_BY_NAME[name].numpy for name in known if name in DTYPES_BY_NAME)
 
 
 def attribute_value(proto: AttributeProto, scope: Scope) -> Any:

@@ -139,14 +139,13 @@ def _convert(model: onnx.ModelProto, label: str) -> onnx.ModelProto:
 
 
 # -- tensors -----------------------------------------------------------------------------------------------------------
-_FOUR_BITS = {TensorProto.INT4: (np.int8, 8), TensorProto.UINT4: (np.uint8, 0)}  # widened: (type, bias of the sign bit)
+_BITS = {code: bits for name, bits in (("INT4", 4), ("UINT4", 4), ("FLOAT4E2M1", 4), ("INT2", 2), ("UINT2", 2))
+         if (code := getattr(TensorProto, name, None)) is not None}
+"""element types of which a byte in a file has several"""
 
 
 def element_type(code: int, what: str) -> np.dtype:
-    """The dtype of an ONNX element type; `DTypeError` naming `what` where dlcompile has none. 4-bit integers are
-    widened to 8."""
-    if code in _FOUR_BITS:
-        return np.dtype(_FOUR_BITS[code][0])
+    """The dtype of an ONNX element type; `DTypeError` naming `what` where dlcompile has none."""
     try:
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code))
     except (KeyError, TypeError, ValueError):
@@ -175,8 +174,8 @@ def read_tensor(proto: TensorProto, source: Source) -> np.ndarray:
     count = 1
     for dim in shape:
         count *= dim
-    packed = proto.data_type in _FOUR_BITS
-    stored = (count + 1) // 2 if packed else count * dtype.itemsize
+    bits = _BITS.get(proto.data_type)
+    stored = (count * bits + 7) // 8 if bits else count * dtype.itemsize
     if proto.data_location == TensorProto.EXTERNAL:
         data = _external(proto, stored, source, what)
     elif proto.HasField("raw_data"):
@@ -185,8 +184,8 @@ def read_tensor(proto: TensorProto, source: Source) -> np.ndarray:
             raise InvalidModelError(f"{what}: {data.nbytes} bytes of data; {dtype}{list(shape)} needs {stored}")
     else:
         return _typed(proto, dtype, shape, count, what)
-    if packed:
-        return _unpack(data, count, proto.data_type).reshape(shape)
+    if bits:
+        return _unpack(data, count, bits).view(dtype).reshape(shape)
     array = data.view(dtype) if data.ctypes.data % dtype.alignment == 0 else data.copy().view(dtype)
     if dtype == np.bool_:
         array = data != 0  # any byte may be in the file, and NumPy takes other than 0 and 1 badly
@@ -195,8 +194,9 @@ def read_tensor(proto: TensorProto, source: Source) -> np.ndarray:
 
 def _typed(proto: TensorProto, dtype: np.dtype, shape: tuple[int, ...], count: int, what: str) -> np.ndarray:
     field = onnx.helper.tensor_dtype_to_field(proto.data_type)
-    there = len(getattr(proto, field)) * (8 if proto.data_type in _FOUR_BITS else 1)
-    if there < count or (there != count and proto.data_type not in _FOUR_BITS):
+    bits = _BITS.get(proto.data_type)
+    there = len(getattr(proto, field)) * (32 // bits if bits else 1)
+    if there < count or (there != count and not bits):
         raise InvalidModelError(f"{what}: {there} elements in {field}; the shape {list(shape)} needs {count}")
     try:
         return np.asarray(numpy_helper.to_array(proto)).astype(dtype, copy=False).reshape(shape)
@@ -204,11 +204,10 @@ def _typed(proto: TensorProto, dtype: np.dtype, shape: tuple[int, ...], count: i
         raise InvalidModelError(f"{what}: {error}") from None
 
 
-def _unpack(data: np.ndarray, count: int, code: int) -> np.ndarray:
-    """4-bit integers, two a byte, the low half first."""
-    dtype, bias = _FOUR_BITS[code]
-    halves = np.stack([data & 15, data >> 4], axis=-1).reshape(-1)[:count].astype(np.int16)
-    return ((halves ^ bias) - bias).astype(dtype)
+def _unpack(data: np.ndarray, count: int, bits: int) -> np.ndarray:
+    """Elements of less than 8 bits, the first in the lowest bits of a byte, as a byte each."""
+    parts = [data >> shift & (1 << bits) - 1 for shift in range(0, 8, bits)]
+    return np.stack(parts, axis=-1).reshape(-1)[:count].astype(np.uint8)
 
 
 def _external(proto: TensorProto, stored: int, source: Source, what: str) -> np.ndarray:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx
-from onnx import NodeProto, TensorProto, helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from dlcompile.errors import InvalidModelError, UnsupportedOperatorError
-from dlcompile.graph import OPERATORS, Dim, DimLike, Graph, Node, Symbol, Tensor, make_constant
+from dlcompile.graph import OPERATORS, Dim, DimLike, Graph, Node, Symbol, Tensor, is_narrow, make_constant
 from dlcompile.graph.dim import Operation
 from dlcompile.graph.graph import topological_order
 
@@ -259,6 +259,8 @@ def onnx_type(dtype) -> int:
 
 def tensor_proto(name: str, array: np.ndarray) -> TensorProto:
     """An initializer, its data raw."""
+    if is_narrow(array.dtype):
+        return numpy_helper.from_array(array, name)  # several elements in a byte
     proto = TensorProto(name=name, data_type=onnx_type(array.dtype), dims=array.shape)
     proto.raw_data = np.ascontiguousarray(array).tobytes()
     return proto

@@ -348,7 +348,7 @@ def test_operator(name, index, case):
 def test_every_operator_has_a_row_and_a_case():
     meant = {name for name, row in OPERATORS.items() if row.evaluate or row.decompose}  # scheduling adds rows that are a kernel's only
     assert meant == set(EXPORTERS)
-    assert meant - set(CASES) == {"random_bits", "mt19937"}
+    assert meant - set(CASES) == {"random_bits", "mt19937", "bitcast"}  # ONNX Runtime has no BitCast yet
 
 
 @pytest.mark.parametrize("opset", [18, 20, 21, 22, 24])

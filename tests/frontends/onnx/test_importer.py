@@ -221,7 +221,7 @@ def test_wrong_dtypes(a, b, message):
         import_onnx(model([node("Add", ["x", "y"], ["z"], name="sum")], {"x": (a, [2]), "y": (b, [2])}, ["z"]))
 
 
-@pytest.mark.parametrize("dtype", [TensorProto.COMPLEX64, TensorProto.STRING, TensorProto.FLOAT8E4M3FN, 99])
+@pytest.mark.parametrize("dtype", [TensorProto.UNDEFINED, 99])
 def test_element_types_that_are_not_supported(dtype):
     made = relu_of([2])
     made.graph.input[0].type.tensor_type.elem_type = dtype

@@ -3,8 +3,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlcompile.frontends.onnx.writer import Writer, exporter
-from dlcompile.graph import Node
+from dlcompile.errors import UnsupportedOperatorError
+from dlcompile.frontends.onnx.writer import Writer, exporter, onnx_type
+from dlcompile.graph import Node, is_float, is_narrow
 
 SAME = {
     "neg": "Neg",
@@ -82,7 +83,16 @@ def ne(writer: Writer, node: Node, a: str, b: str) -> str:
 
 @exporter("cast")
 def cast(writer: Writer, node: Node, x: str) -> str:
-    return writer.cast(x, node.attributes["dtype"])
+    """Nothing is cut to the range of a narrow type here: where a model asks for that, it is done by operators of its own."""
+    dtype = node.attributes["dtype"]
+    return writer.emit("Cast", [x], to=onnx_type(dtype), saturate=0) if is_narrow(dtype) and is_float(dtype) else writer.cast(x, dtype)
+
+
+@exporter("bitcast")
+def bitcast(writer: Writer, node: Node, x: str) -> str:
+    if writer.opset < 26:
+        raise UnsupportedOperatorError(f"{node!r}: BitCast needs opset 26 or newer; the model is written for opset {writer.opset}")
+    return writer.emit("BitCast", [x], to=onnx_type(node.attributes["dtype"]))
 
 
 @exporter("rem")

@@ -7,6 +7,7 @@ with `since=` the opset that brought it.
 """
 from dlcompile.frontends.onnx.rows import (  # noqa: F401
     attention,
+    casting,
     classical,
     contraction,
     control,

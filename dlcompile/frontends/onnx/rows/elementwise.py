@@ -130,21 +130,6 @@ def where(node: OnnxNode, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
     return ops.select(condition, x, y)
 
 
-# -- types -------------------------------------------------------------------------------------------------------------
-@importer("Cast")
-def cast(node: OnnxNode, x: Tensor) -> Tensor:
-    return _cast(x, element_type(node["to"], "the target of the cast"))
-
-
-@importer("CastLike", since=15)
-def cast_like(node: OnnxNode, x: Tensor, like: Tensor) -> Tensor:
-    return _cast(x, like.dtype)
-
-
-def _cast(x: Tensor, dtype: np.dtype) -> Tensor:
-    return x if x.dtype == dtype else ops.cast(x, dtype)
-
-
 # -- clipping and activations ------------------------------------------------------------------------------------------
 @importer("Clip")
 def clip_by_attributes(node: OnnxNode, x: Tensor) -> Tensor:

@@ -7,9 +7,10 @@ from dlcompile import ops
 from dlcompile.errors import DTypeError, ShapeError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.reader import element_type
+from dlcompile.frontends.onnx.rows.casting import SATURATING, to_narrow
 from dlcompile.frontends.onnx.rows.contraction import centred, convolution, matmul_integer, per_channel
 from dlcompile.frontends.onnx.shapes import as_axis
-from dlcompile.graph import Tensor, is_integer, make_constant
+from dlcompile.graph import Tensor, integer_range, is_float, is_integer, make_constant
 
 
 def _along(values: Tensor, x: Tensor, node: OnnxNode) -> Tensor:
@@ -33,27 +34,35 @@ def _along(values: Tensor, x: Tensor, node: OnnxNode) -> Tensor:
 
 
 def saturated(x: Tensor, zero: Tensor | None, dtype: np.dtype) -> Tensor:
-    """round(x) + zero, cut to the range of `dtype` and converted to it."""
+    """round(x) + zero, cut to the range of the integer type `dtype` and converted to it."""
     if not is_integer(dtype):
         raise DTypeError(f"quantisation to {dtype} is not supported; expected an integer type")
     y = ops.round(x)
     if zero is not None:
         y = ops.add(y, ops.cast(zero, y.dtype))
-    bounds = np.iinfo(dtype)
-    return ops.cast(ops.minimum(ops.maximum(y, bounds.min), bounds.max), dtype)
+    low, high = integer_range(dtype)
+    return ops.cast(ops.minimum(ops.maximum(y, low), high), dtype)
 
 
 @importer("QuantizeLinear", since=10)
 def quantize_linear(node: OnnxNode, x: Tensor, scale: Tensor, zero: Tensor | None = None) -> Tensor:
+    """To an integer type, or a narrow float: these have no zero points but 0."""
     if zero is None:
         dtype = (
             element_type(node["output_dtype"], "output_dtype") if node.get("output_dtype", 0) else np.dtype(np.uint8)
         )
         zero = _zeros(scale, dtype)
-    values = ops.cast(x, scale.dtype)
+    wide = element_type(node["precision"], "precision") if node.get("precision", 0) else scale.dtype
+    wide = wide if is_float(wide) else x.dtype
+    values, scale = ops.cast(x, wide), ops.cast(scale, wide)
     if _is_plain(node, scale, zero):
         return ops.quantize_linear(values, *_as_scalars(scale, zero), axis=_axis(node, x))
-    return saturated(ops.div(values, _along(scale, x, node)), _along(zero, x, node), zero.dtype)
+    ratio = ops.div(values, _along(scale, x, node))
+    if is_integer(zero.dtype):
+        return saturated(ratio, _along(zero, x, node), zero.dtype)
+    if zero.dtype not in SATURATING:
+        ratio = ops.add(ratio, ops.cast(_along(zero, x, node), wide))
+    return to_narrow(ratio, zero.dtype, bool(node.get("saturate", 1)))
 
 
 @importer("DequantizeLinear", since=10)
@@ -62,8 +71,14 @@ def dequantize_linear(node: OnnxNode, x: Tensor, scale: Tensor, zero: Tensor | N
     if _is_plain(node, scale, zero):
         y = ops.dequantize_linear(x, *_as_scalars(scale, zero), axis=_axis(node, x))
     else:
-        y = ops.mul(ops.cast(centred(x, _along(zero, x, node)), scale.dtype), _along(scale, x, node))
+        distance = _distance(x, _along(zero, x, node), scale.dtype)
+        y = ops.mul(ops.cast(distance, scale.dtype), _along(scale, x, node))
     return ops.cast(y, element_type(node["output_dtype"], "output_dtype")) if node.get("output_dtype", 0) else y
+
+
+def _distance(x: Tensor, zero: Tensor, wide: np.dtype) -> Tensor:
+    """x - zero, exactly."""
+    return centred(x, zero) if is_integer(x.dtype) else ops.sub(ops.cast(x, wide), ops.cast(zero, wide))
 
 
 def _zeros(scale: Tensor, dtype: np.dtype) -> Tensor:
