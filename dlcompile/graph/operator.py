@@ -30,7 +30,7 @@ class Operator:
     """A row of the table.
 
     name:       as `jax.lax`, NumPy or StableHLO (primitives) or ONNX (composites) name it, in snake_case.
-    family:     elementwise, movement, reduction, contraction, window, order, control, random, or composite.
+    family:     elementwise, movement, reduction, contraction, window, order, selection, control, random, or composite.
     infer:      (input types, attributes) → the output type, or a tuple of them. Composites: None, the decomposition tells.
     evaluate:   (attributes, *arrays) → array or tuple of arrays, in NumPy: the meaning of the operator.
     decompose:  (attributes, *tensors) → tensor or tuple of tensors, written with `dlcompile.ops`; composites only.

@@ -1,8 +1,8 @@
 """The operators: importing this package fills the table `dlcompile.graph.OPERATORS`.
 
-Primitives (elementwise, movement, indexing, reductions, contractions, windows, ordering, control, random) state their type rule, their NumPy
-evaluation and their cost; composites (activations, normalizations, attention, recurrent, resampling, resize, quantization) state a
-decomposition into them.
+Primitives (elementwise, movement, indexing, reductions, contractions, windows, ordering, selection, control, random)
+state their type rule, their NumPy evaluation and their cost; composites (activations, normalizations, attention,
+recurrent, resampling, resize, quantization) state a decomposition into them.
 """
 from dlcompile.operators import (  # noqa: F401
                                  activations,

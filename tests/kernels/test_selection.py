@@ -5,9 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
+import dlcompile
 from dlcompile import ops
 from dlcompile.errors import DTypeError, ShapeError
-from dlcompile.graph import apply, make_input, symbol
+from dlcompile.graph import Graph, apply, make_input, symbol
+from dlcompile.operators import evaluate
 from tests.kernels.build import RUNNABLE, Case, check
 from tests.operators.helpers import onnx_reference, run
 
@@ -67,6 +69,18 @@ def cases():
 @pytest.mark.parametrize("target", RUNNABLE[:1], ids=lambda t: t.name)
 def test_selections(target, tmp_path):
     check(list(cases()), target, tmp_path)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_any_number_of_threads(threads):
+    """Each thread finds out by itself where its part of the results begins."""
+    mask, (boxes, scores), rows = RNG.random(70001) < 0.4, detections(2, 3, 200), RNG.standard_normal((130, 90)).astype(np.float32)
+    arrays = (mask, boxes, scores, rows)
+    inputs = [make_input(f"x{i}", a.dtype, a.shape) for i, a in enumerate(arrays)]
+    outputs = [ops.flatnonzero(inputs[0]), ops.non_max_suppression(*inputs[1:3], 20, 0.3), *ops.top_k(inputs[3], 40, 1), ops.sort(inputs[3], 0)]
+    graph = Graph("threads", inputs, outputs)
+    for got, expected in zip(dlcompile.compile(graph, threads=threads)(*arrays), evaluate(graph, arrays), strict=True):
+        np.testing.assert_array_equal(got, expected)
 
 
 # -- what they mean ---------------------------------------------------------------------------------------------------------
