@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
 from dlcompile.codegen.names import model_identifier
-from dlcompile.errors import ArgumentError, LibraryError, ToolchainError, UnsupportedOperatorError
+from dlcompile.errors import ArgumentError, InvalidModelError, LibraryError, ToolchainError
 from dlcompile.graph import Graph
 from dlcompile.kernels.target import Target, resolve_target, runs_here
 from dlcompile.runtime import CompiledModel, check_threads, load
@@ -111,20 +111,31 @@ def _lower(model: Model, options: Options, progress: Progress | None) -> tuple[G
     from dlcompile.kernels.schedule import schedule
 
     report = progress or (lambda what, done, total: None)
-    graph = import_model(model, dict(options.dims))
-    report("import", 0, 0)
-    graph = transforms.optimize(graph, precision=options.precision)
-    report("optimize", 0, 0)
-    name = options.name or model_identifier(_stem(model) or graph.name)
-    try:
-        program = schedule(graph, options.target, precision=options.precision, name=name)
-    except UnsupportedOperatorError as error:
+    with _depth_limited(model):
+        graph = import_model(model, dict(options.dims))
+        report("import", 0, 0)
         label = os.fspath(model) if isinstance(model, (str, os.PathLike)) else graph.name
-        raise UnsupportedOperatorError(f"{label}: {error}") from None
-    structure = {"interface": json.dumps(graph.structure)} if graph.structure else {}
-    program = replace(program, metadata={"precision": options.precision, **structure, **program.metadata})
-    report("schedule", 0, 0)
-    return graph, program, codegen.generate(program, options.target)
+        try:
+            graph = transforms.optimize(graph, precision=options.precision)
+            report("optimize", 0, 0)
+            name = options.name or model_identifier(_stem(model) or graph.name)
+            program = schedule(graph, options.target, precision=options.precision, name=name)
+            structure = {"interface": json.dumps(graph.structure)} if graph.structure else {}
+            program = replace(program, metadata={"precision": options.precision, **structure, **program.metadata})
+            report("schedule", 0, 0)
+            return graph, program, codegen.generate(program, options.target)
+        except InvalidModelError as error:
+            raise type(error)(f"{label}: {error}") from error.__cause__
+
+
+@contextlib.contextmanager
+def _depth_limited(model: Model) -> Iterator[None]:
+    """InvalidModelError for what is nested so deep (functions in functions, branches in branches) that Python gives up."""
+    try:
+        yield
+    except RecursionError:
+        label = os.fspath(model) if isinstance(model, (str, os.PathLike)) else "the model"
+        raise InvalidModelError(f"{label}: functions, branches or expressions are nested too deep") from None
 
 
 def import_model(model: Model, dims: Mapping[str, int] | None = None) -> Graph:

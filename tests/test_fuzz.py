@@ -9,7 +9,9 @@ from random import Random
 
 import onnx
 import pytest
+from onnx import TensorProto, helper
 
+from dlcompile.frontends.onnx import importer
 from tests.fuzz.attempt import GOOD, Outcome, Shares, attempt
 from tests.fuzz.corpus import small
 from tests.fuzz.mutations import MUTATIONS, mutated
@@ -38,6 +40,24 @@ FOUND = {
     "attention in float64": "g (double[1, 2, 5, 4] q, double[1, 2, 4, 5] k, double[1, 2, 5, 4] v) => (y) "
                             "{ s = MatMul(q, k) p = Softmax(s) y = MatMul(p, v) }",
     "a grouped convolution with weights from outside": "g (float[1, 4, 5, 5] x, float[6, 2, 3, 3] w) => (y) { y = Conv<group = 2>(x, w) }",
+    "tables of a resizing": "g (float[1, 1, 3, 3] x) => (y) <float[4] s = {1.0, 1.0, 1e9, 1.0}> { y = Resize<mode = \"linear\">(x, , s) }",
+    "a window as large as memory": "g (float[3] x) => (y) <int64 n = {2000000000}> { w = HannWindow(n) s = ReduceMax<keepdims = 0>(w) y = Add(x, s) }",
+    "a billion pieces": "g (float[1000000000] x) => (y) <int64 i = {0}> { s = SplitToSequence<keepdims = 0>(x) y = SequenceAt(s, i) }",
+    "a billion phases": "g (float[1, 1, 9, 9] x, float[1, 1, 3, 3] w) => (y) { y = ConvTranspose<strides = [1000000000, 1]>(x, w) }",
+    "more work than 64 bits can count": "g (float[1, 1, 9, 9] x) => (y) "
+                                        "{ y = AveragePool<kernel_shape = [100000, 100000], pads = [99999, 99999, 99999, 99999]>(x) }",
+    "more axes than NumPy has": f"g (float[1] x) => (y) <float[1] c = {{2}}, int64[100] s = {{{', '.join('1' * 100)}}}> "
+                                "{ z = Expand(c, s) w = Exp(z) y = Add(x, w) }",
+    "a size squared again and again": "g (float[n, m] x) => (y) { s0 = Size(x) " + "".join(
+        f"s{i + 1} = Mul(s{i}, s{i}) " for i in range(30)) + "y = Range(s0, s30, s0) }",
+    "a power of sizes": "g (float[n, m] x) => (y) <int64[1] i = {0}, int64[1] j = {1}> { s = Shape(x) a = Gather(s, i) b = Gather(s, j) p0 = Add(a, b) "
+                        + "".join(f"p{i + 1} = Mul(p{i}, p0) " for i in range(200)) + "y = Cast<to = 1>(p200) }",
+    "larger and smaller, again and again": "g (float[n, m] x) => (y) <int64[1] i = {0}, int64[1] j = {1}> "
+                                           "{ s = Shape(x) a0 = Gather(s, i) b0 = Gather(s, j) " + "".join(
+        f"a{i + 1} = Max(a{i}, b{i}) b{i + 1} = Min(a{i + 1}, b{i}) " for i in range(25)) + "y = ConstantOfShape(b25) }",
+    "a vector of very many sizes": "g (float[n, m] x) => (y) { s0 = Shape(x) " + "".join(
+        f"s{i + 1} = Concat<axis = 0>(s{i}, s{i}) " for i in range(20)) + "y = Cast<to = 1>(s20) }",
+    "a long line of elementwise nodes": "g (float[3] x0) => (y) { " + "".join(f"x{i + 1} = Exp(x{i}) " for i in range(700)) + "y = Neg(x700) }",
 }
 
 
@@ -46,6 +66,27 @@ def test_found(name: str) -> None:
     model = onnx.parser.parse_model(HEADER + FOUND[name])
     outcome = outcome_of(model.SerializeToString())
     assert outcome.kind in GOOD, outcome.detail
+
+
+def functions(depth: int, calls: int) -> bytes:
+    """A model of functions, each of which calls the next a number of times."""
+    imports = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
+    made = []
+    for level in range(depth):
+        operator = {"op_type": f"f{level + 1}", "domain": "own"} if level < depth - 1 else {"op_type": "Neg"}
+        body = [helper.make_node(inputs=[f"x{i}"], outputs=[f"x{i + 1}"], **operator) for i in range(calls)]
+        made.append(helper.make_function("own", f"f{level}", ["x0"], [f"x{calls}"], body, imports))
+    graph = helper.make_graph([helper.make_node("f0", ["x"], ["y"], domain="own")], "g",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, [3])], [onnx.ValueInfoProto(name="y")])
+    return helper.make_model(graph, functions=made, opset_imports=imports, ir_version=8).SerializeToString()
+
+
+def test_functions_in_functions(monkeypatch) -> None:
+    monkeypatch.setattr(importer, "MOST_EXPANDED", 500)
+    assert outcome_of(functions(3, 5)).kind == "compiled"
+    for depth, calls, words in ((40, 2, "more than 500 nodes"), (400, 1, "nested too deep")):
+        outcome = outcome_of(functions(depth, calls))
+        assert outcome.kind == "refused" and words in outcome.detail
 
 
 # -- the fuzzer itself ------------------------------------------------------------------------------------------------------

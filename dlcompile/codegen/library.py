@@ -7,7 +7,7 @@ from dlcompile.codegen.dims import Expressions, c_int, linear
 from dlcompile.codegen.interface import Interface, public_type, result_type
 from dlcompile.codegen.names import c_string
 from dlcompile.codegen.steps import Steps
-from dlcompile.graph import DimLike, dtype_name
+from dlcompile.graph import Dim, DimLike, dtype_name
 from dlcompile.kernels.memory import plan_arena
 from dlcompile.kernels.program import Constraint, Program
 from dlcompile.kernels.target import Target
@@ -149,8 +149,9 @@ struct {name} {{
         return max(self.program.stage_of(constraint.left), self.program.stage_of(constraint.right))
 
     def _cost(self, amount: DimLike) -> str:
-        """An amount of work; -1 for one that only a run knows."""
-        return self.costs.size(amount if self.program.stage_of(amount) == 0 else -1)
+        """An amount of work; -1 for one that only a run knows, and for one beyond 64 bits."""
+        told = self.program.stage_of(amount) == 0 and (isinstance(amount, Dim) or amount < 2**63)
+        return self.costs.size(amount if told else -1)
 
     def _scratch(self) -> list[DimLike]:
         return [s for s in dict.fromkeys(c.scratch for c in self.program.calls) if s != 0]

@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Union
 
+from dlcompile.errors import ShapeError
+
 DimLike = Union[int, "Dim"]
 
 
@@ -45,6 +47,11 @@ class Operation:
     left: DimLike
     right: DimLike
 
+    @cached_property
+    def size(self) -> int:
+        """How many symbols and operations it is written with."""
+        return 1 + sum(d.size for d in (self.left, self.right) if isinstance(d, Dim))
+
     def __str__(self) -> str:
         if self.name in ("max", "min"):
             return f"{self.name}({self.left}, {self.right})"
@@ -56,10 +63,21 @@ Atom = Union[Symbol, Operation]
 Monomial = tuple  # of atoms, sorted by their text; () is the constant term
 
 
+MAX_SIZE = 2000
+MAX_PRODUCTS = 10_000
+
+
 class Dim:
-    """A symbolic integer that is not known to be constant. Make one with `symbol`; combine with + - * // % and `dim_max`, `dim_min`."""
+    """A symbolic integer that is not known to be constant. Make one with `symbol`; combine with + - * // % and `dim_max`, `dim_min`.
+
+    `size` is how many symbols and operations it is written with. ShapeError for more than MAX_SIZE: expressions double with each operation
+    that uses one twice, and no model that means anything comes near.
+    """
 
     def __init__(self, terms: Mapping[Monomial, int]):
+        self.size = sum(1 if isinstance(atom, Symbol) else atom.size for monomial in terms for atom in monomial)
+        if self.size > MAX_SIZE:
+            raise ShapeError("the expression of a dimension is too large")
         self.terms: dict[Monomial, int] = dict(sorted(terms.items(), key=lambda term: (-len(term[0]), str(term[0]))))
         self._hash = hash(frozenset(self.terms.items()))
 
@@ -101,6 +119,8 @@ class Dim:
 
     def __mul__(self, other: DimLike) -> DimLike:
         terms: dict[Monomial, int] = {}
+        if len(self.terms) * len(_terms(other)) > MAX_PRODUCTS:
+            raise ShapeError("the expression of a dimension is too large")
         for m1, c1 in self.terms.items():
             for m2, c2 in _terms(other).items():
                 monomial = tuple(sorted(m1 + m2, key=str))

@@ -20,6 +20,8 @@ from dlcompile.graph.operator import OPERATORS
 
 Shape = tuple[DimLike, ...]
 
+MAX_RANK = 64 if int(np.__version__.partition(".")[0]) >= 2 else 32  # NumPy's own
+
 
 @dataclass(frozen=True)
 class TensorType:
@@ -31,6 +33,8 @@ class TensorType:
     def __post_init__(self):
         object.__setattr__(self, "dtype", as_dtype(self.dtype))
         object.__setattr__(self, "shape", tuple(d if isinstance(d, Dim) else int(d) for d in self.shape))
+        if len(self.shape) > MAX_RANK:
+            raise ShapeError(f"{len(self.shape)} dimensions; a tensor has at most {MAX_RANK}")
         least = self.dtype.itemsize
         for dim in self.shape:
             if isinstance(dim, int):

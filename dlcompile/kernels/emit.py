@@ -260,11 +260,16 @@ def _dims(emitter: Emitter, node: Node, at: Coordinates) -> Expression:
     values = node.attributes["values"]
     if not isinstance(at[0], Dim):
         return Index(values[at[0]], INT64)
-    result: Expression = Index(values[-1], INT64)
-    for position in reversed(range(len(values) - 1)):
-        first, chosen = less(at[0], position + 1), Index(values[position], INT64)
-        result = chosen if first is None else Apply("select", (first, chosen, result), INT64)
-    return result
+
+    def between(begin: int, end: int) -> Expression:
+        """The value at a position in [begin, end), found by halving: expressions of many values are not deep."""
+        middle = (begin + end) // 2
+        if middle == begin:
+            return Index(values[begin], INT64)
+        first = less(at[0], middle)
+        return between(begin, middle) if first is None else Apply("select", (first, between(begin, middle), between(middle, end)), INT64)
+
+    return between(0, len(values))
 
 
 def _random_bits(emitter: Emitter, node: Node, at: Coordinates) -> Expression:

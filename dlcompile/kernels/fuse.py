@@ -177,8 +177,13 @@ def _same_reduction(a: Node, b: Node) -> bool:
     return a.inputs[0].shape == b.inputs[0].shape and set(a.attributes["axes"]) == set(b.attributes["axes"])
 
 
+MOST_NODES = 64  # of a kernel: the C compiler's time grows faster than a function, and expressions are as deep as chains are long
+
+
 def _try(node: Node, form: str, group: Group, between: set[Node], can_lower: Callable[[Group], bool]) -> bool:
     """Join, and undo it where the group cannot be lowered then."""
+    if len(group.nodes) + len(between) >= MOST_NODES:
+        return False
     before = (group.form, set(group.nodes), list(group.anchors))
     group.nodes |= {node} | between
     if form != MAP:

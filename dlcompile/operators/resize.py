@@ -32,11 +32,17 @@ def _number(value: Number) -> Tensor:
     return make_constant(np.float32(value)) if isinstance(value, (int, float)) else ops.cast(ops.reshape(ops.shape_vector((value,)), ()), FLOAT)
 
 
+MOST_COMPUTED = 1 << 24  # elements of a table that is computed now rather than when the model runs
+
+
 def _computed(*tensors: Tensor) -> tuple[Tensor, ...]:
     """The tensors as constants where nothing symbolic is in them."""
     order = topological_order(tensors)
     given = [t for t in (*tensors, *(t for n in order for t in n.inputs)) if t.producer is None and not t.is_constant]
-    if given or not all(t.type.is_static for t in tensors) or any(n.op == "dims" for n in order):
+    static = all(t.type.is_static for t in (*tensors, *(t for n in order for t in n.outputs)))
+    if given or not static or any(n.op == "dims" for n in order):
+        return tensors
+    if any(t.type.size > MOST_COMPUTED for n in order for t in n.outputs):
         return tensors
     values: dict[Tensor, np.ndarray] = {}
     for node in order:

@@ -5,6 +5,7 @@ All rules are for channels-last convolutions, x [N, *S, C] with w [*K, C/groups,
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -96,6 +97,9 @@ class _Phase:
     high: DimLike
 
 
+MOST_PHASES = 256  # each is a kernel
+
+
 def transposed_convolution_by_phases(node: Node) -> Answer:
     """conv(x, w; lhs_dilation s) → interleave(conv(x, w[first::s]) for each of the s phases of an output axis).
 
@@ -107,6 +111,8 @@ def transposed_convolution_by_phases(node: Node) -> Answer:
         return None
     x, w = node.inputs
     steps = node.attributes["lhs_dilation"]
+    if math.prod(steps) > MOST_PHASES:
+        return None
     sizes = node.output.shape[1:-1]
     counts = tuple(ceildiv(size, s) for size, s in zip(sizes, steps))
     parts = []

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlcompile.errors import ShapeError
 from dlcompile.graph import (
     Dim,
     at_least,
@@ -19,6 +20,7 @@ from dlcompile.graph import (
     symbol,
     symbols_of,
 )
+from dlcompile.graph.dim import MAX_SIZE
 
 NAMES = ("a", "b", "c")
 A, B, C = (symbol(n) for n in NAMES)
@@ -165,3 +167,22 @@ def test_missing_values():
     with pytest.raises(KeyError, match="b"):
         (A + B).evaluate({"a": 1})
     assert isinstance(A + B, Dim) and (A + B).symbols == symbols_of(A) | symbols_of(B)
+
+
+def test_expressions_do_not_grow_without_limit():
+    """Each step uses its operand twice: after a few of them nobody could write the result down."""
+    def squared(d):
+        return d * d
+
+    def larger(d):
+        return dim_max(d, floordiv(d, 3) + B)
+
+    for step in (squared, larger, lambda d: floordiv(d * B + 1, d + A)):
+        with pytest.raises(ShapeError, match="too large"):
+            d = A + B
+            for _ in range(200):
+                d = step(d)
+    d = A
+    for i in range(100):
+        d = dim_max(d, symbol(f"s{i}")) + i  # as long as it is only long
+    assert d.size < MAX_SIZE

@@ -30,6 +30,22 @@ BEFORE_ONNX = {"LayerNormalization", "SimplifiedLayerNormalization"}
 Functions = Mapping[tuple[str, str, str], FunctionProto]
 
 
+MOST_EXPANDED = 50_000  # nodes: functions that call functions twice each are exponentially many
+
+
+@dataclass
+class Budget:
+    """How many nodes of function bodies may still be imported."""
+
+    left: int
+
+    def spend(self, count: int) -> None:
+        """InvalidModelError where that is more than is left."""
+        self.left -= count
+        if self.left < 0:
+            raise InvalidModelError(f"its functions have more than {MOST_EXPANDED} nodes once they are expanded")
+
+
 @dataclass
 class Scope:
     """The values that nodes of one graph (or function body) can see, and what their operators mean.
@@ -45,6 +61,7 @@ class Scope:
     parent: Scope | None = None
     values: dict[str, Value | TensorProto] = field(default_factory=dict)
     inside: tuple[str, ...] = ()
+    budget: Budget = field(default_factory=lambda: Budget(MOST_EXPANDED))
 
     def find(self, name: str) -> Value:
         """The value called `name` here or in a graph around this one."""
@@ -63,7 +80,7 @@ class Scope:
 
     def child(self) -> Scope:
         """The scope of a graph inside this one."""
-        return Scope(self.source, self.versions, self.functions, self, inside=self.inside)
+        return Scope(self.source, self.versions, self.functions, self, inside=self.inside, budget=self.budget)
 
     def import_graph(self, graph: GraphProto, inputs: Sequence[Value] = ()) -> list[Value]:
         """The outputs of a graph nested in this scope (a branch, a body) when its formal inputs are the given
@@ -98,6 +115,8 @@ def import_onnx(source: str | os.PathLike | bytes | onnx.ModelProto, *, name: st
     opened = open_model(source)
     try:
         return _import(opened, name or opened.name, dims or {}, values or {})
+    except RecursionError:
+        raise InvalidModelError(f"{opened.label}: functions or branches are nested too deep") from None
     except Error as error:
         if str(error).startswith(f"{opened.label}: "):
             raise
@@ -396,10 +415,11 @@ def _expand(node: OnnxNode, function: FunctionProto, inputs: list[Tensor | None]
     """The outputs of a function's body for these inputs and the node's attributes."""
     if function.name in node.scope.inside:
         raise InvalidModelError(f"the function {function.name!r} calls itself")
+    node.scope.budget.spend(len(function.node))
     if len(inputs) > len(function.input):
         raise InvalidModelError(f"{len(inputs)} inputs; the function {function.name!r} has {len(function.input)}")
     versions = _versions(function.opset_import, f"function {function.name!r}")
-    scope = Scope(node.scope.source, versions, node.scope.functions, inside=(*node.scope.inside, function.name))
+    scope = Scope(node.scope.source, versions, node.scope.functions, inside=(*node.scope.inside, function.name), budget=node.scope.budget)
     left_out = {
         name for name, tensor in zip(function.input, [*inputs, *[None] * len(function.input)]) if tensor is None
     }

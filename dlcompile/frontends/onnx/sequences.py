@@ -138,6 +138,9 @@ def item_of(position: Tensor, extents: Tensor) -> Tensor:
     return ops.reduce_sum(ops.cast(passed, np.int64), 1)
 
 
+MOST_ITEMS = 100_000
+
+
 def split(x: Tensor, parts: Tensor | None, axis: int, keepdims: bool) -> SequenceValue:
     """`x` cut along an axis: into slices of one (without that axis where not `keepdims`), into pieces of a given size, or of given sizes."""
     axis = as_axis(axis, x.rank)
@@ -146,6 +149,9 @@ def split(x: Tensor, parts: Tensor | None, axis: int, keepdims: bool) -> Sequenc
         raise ShapeError(f"split must be a scalar or a vector, not {parts.type}")
     known = None if parts is None else constant_value(parts)
     if isinstance(extent, int) and (parts is None or known is not None):
+        items = extent if parts is None else known.size if known.ndim else -(-extent // max(int(known), 1))
+        if items > MOST_ITEMS:
+            raise InvalidModelError(f"an axis of {extent} is split into {items} pieces; at most {MOST_ITEMS} can be told apart")
         sizes = [1] * extent if parts is None else known.tolist() if known.ndim else _equal(extent, int(known))
         if any(s < 0 for s in sizes) or sum(sizes) != extent:
             raise InvalidModelError(f"an axis of {extent} is split into {sizes}")

@@ -132,13 +132,15 @@ def trilu(node: OnnxNode, x: Tensor, k: Tensor | None = None) -> Tensor:
     return ops.select(keep, x, scalar(0, x))
 
 
+MOST_COMPUTED = 1 << 24  # elements of a window that is computed now rather than when the model runs
+
 # -- windows of signals ------------------------------------------------------------------------------------------------
 def _window(coefficients):
     """sum of c[i] * cos(2*pi*i*n / N), N the size of a periodic window, one less of a symmetric one."""
     def row(node: OnnxNode, size: Tensor) -> Tensor:
         dtype = element_type(node["output_datatype"], "output_datatype")
         (count,) = dynamic.where_known(*dynamic.entries_of(size, "size of the window"))
-        if isinstance(count, int):
+        if isinstance(count, int) and count <= MOST_COMPUTED:
             n = np.arange(count) * (2 * np.pi / max(count if node["periodic"] else count - 1, 1))
             return make_constant(sum(c * np.cos(i * n) for i, c in enumerate(coefficients)).astype(dtype))
         period = ops.dim_scalar(dim_max(count if node["periodic"] else count - 1, 1), np.float64)
