@@ -162,17 +162,17 @@ class Carry:
 
 @dataclass(frozen=True)
 class Part:
-    """The part of an array that belongs to a turn: `variable` is the address `array` + turn * `nbytes`. Where `array` is a box, the parts are
-    of the size that each turn reserves, one after the other."""
+    """The part of an array that belongs to a turn: `variable` is the address `array` + turn * `nbytes`. Where `nbytes` is None, `array` is a
+    box and the parts are of the size that each turn reserves, one after the other."""
 
     variable: VariableArgument
     array: Argument
-    nbytes: DimLike = 0
+    nbytes: DimLike | None = None
 
     @property
     def grows(self) -> bool:
         """Whether the array gets longer with every turn."""
-        return isinstance(self.array, BoxArgument)
+        return self.nbytes is None
 
 
 @dataclass(frozen=True)

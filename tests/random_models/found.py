@@ -5,6 +5,8 @@ from collections.abc import Callable
 from random import Random
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper
 
 from tests.random_models import values as v
 from tests.random_models.builder import Builder, RandomModel, Value
@@ -153,3 +155,38 @@ def slice_to_the_lowest_integer(b):
     """What stands for "to the start" was added to a symbol."""
     x = given(b, 3, 7, symbols=True)
     b.add("Slice", [x, b.integers([-7, 8]), b.integers([-2**63, 1]), None, b.integers([-1, 1])], tolerance=EXACT)
+
+
+@found
+def scan_over_what_a_loop_collects(b):
+    """What lies in memory that has grown was taken for memory that still grows: a null pointer was read."""
+    x, limit = given(b, 5, 2), b.given(np.array(3, np.int64), constant=0)
+    true, stop = b.constant(np.array(True)), b.constant(np.array(1, np.int64))
+    state, collected = b.results(2)
+    body = helper.make_graph(
+        [helper.make_node("Abs", ["s"], ["next"]), helper.make_node("Tanh", ["next"], ["item"]), helper.make_node("Less", ["i", stop.name], ["on"])],
+        "body", [info("i", TensorProto.INT64), info("c", TensorProto.BOOL), info("s", TensorProto.FLOAT, 5, 2)],
+        [info("on", TensorProto.BOOL), info("next", TensorProto.FLOAT, 5, 2), info("item", TensorProto.FLOAT, 5, 2)])
+    values = b.add_nodes([helper.make_node("Loop", [limit.name, true.name, x.name], [state, collected], body=body)], [limit, true, x, stop], SUM)
+    step = helper.make_graph([helper.make_node("Sub", ["p", "q"], ["p2"]), helper.make_node("Identity", ["p"], ["o"])], "step",
+                             [info("p", TensorProto.FLOAT, 5, 2), info("q", TensorProto.FLOAT, 5, 2)],
+                             [info("p2", TensorProto.FLOAT, 5, 2), info("o", TensorProto.FLOAT, 5, 2)])
+    start = given(b, 5, 2)
+    b.add_nodes([helper.make_node("Scan", [start.name, values[1].name], b.results(2), body=step, num_scan_inputs=1)], [start, values[1]], SUM)
+
+
+@found
+def slice_of_a_choice(b):
+    """The check that an axis is not empty forgot what the axis's extent is defined by."""
+    x, first = given(b, 3, 5), b.given(np.array(True), constant=0)
+    out, = b.results()
+    sides = {"then_branch": "Abs", "else_branch": "Transpose"}
+    branches = {side: helper.make_graph([helper.make_node(op, [x.name], [f"{out}_{op}"])], side, [], [onnx.ValueInfoProto(name=f"{out}_{op}")])
+                for side, op in sides.items()}
+    y, = b.add_nodes([helper.make_node("If", [first.name], [out], **branches)], [first, x], EXACT)
+    b.add("Slice", [y, b.integers([0, -1]), b.integers([0, 1])], tolerance=EXACT)
+    b.add("Slice", [y, b.integers([-1]), b.integers([2**63 - 1])], tolerance=EXACT)
+
+
+def info(name: str, kind: int, *shape: int):
+    return helper.make_tensor_value_info(name, kind, shape)

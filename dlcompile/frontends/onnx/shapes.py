@@ -234,6 +234,7 @@ def _decided(a: DimLike, b: DimLike) -> DimLike:
     for larger, smaller in ((a, b), (b, a)):
         if at_least(substitute(larger, shifted), substitute(smaller, shifted)):
             for s in symbols:
-                assume_equal(symbol(s.name), dim_max(symbol(s.name), 1), "a dynamic axis must not be empty:")
+                extent = symbol(s.name, s.bound, s.source)
+                assume_equal(extent, dim_max(extent, 1), "a dynamic axis must not be empty:")
             return larger
     return dim_max(a, b)

@@ -14,7 +14,8 @@ from tests.random_models.tolerance import EXACT, ROUNDED, SUM, TRANSCENDENTAL, T
 def unary(b: Builder, op: str) -> None:
     if op == "BitwiseNot" and b.opset < 18:
         raise Unsuitable(op)
-    b.add(op, [b.pick(b.types(op))], tolerance=ROUNDED if op in ("Sqrt", "Reciprocal") else EXACT)
+    jumps = op in ("Floor", "Ceil", "Round", "Sign")
+    b.add(op, [b.pick(b.types(op), exact=jumps)], tolerance=ROUNDED if op in ("Sqrt", "Reciprocal") else EXACT)
 
 
 @entry("Exp", "Log", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Tanh", "Asinh", "Acosh", "Atanh", "Erf", "Sigmoid", "Softplus",
