@@ -4,11 +4,12 @@
 
 #include "dlc_math.h"
 
-/* -- Threefry -------------------------------------------------------------------------------------------------------------- */
+/* -- Threefry ------------------------------------------------------------------------------------------------------ */
 DLC_INLINE uint32_t dlc_rotate_left(uint32_t x, int bits) { return x << bits | x >> (32 - bits); }
 
-/* Element `index` of the random bits of a key: x ^ y of Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as
- * 1, 2, 3") of the counter (index >> 32, index mod 2^32). No branches and no memory: it vectorises. */
+/* Element `index` of the random bits of a key: x ^ y of Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel
+ * random numbers: as easy as 1, 2, 3") of the counter (index >> 32, index mod 2^32). No branches and no memory: it
+ * vectorises. */
 DLC_INLINE uint32_t dlc_random_bits_u32(uint32_t key0, uint32_t key1, int64_t index)
 {
     const uint32_t words[3] = {key0, key1, key0 ^ key1 ^ UINT32_C(0x1BD11BDA)};
@@ -27,7 +28,7 @@ DLC_INLINE uint32_t dlc_random_bits_u32(uint32_t key0, uint32_t key1, int64_t in
     return x ^ y;
 }
 
-/* -- the Mersenne Twister -------------------------------------------------------------------------------------------------- */
+/* -- the Mersenne Twister ------------------------------------------------------------------------------------------ */
 #define DLC_MT_WORDS 624
 #define DLC_MT_SHIFT 397
 
@@ -50,7 +51,7 @@ DLC_NOINLINE void dlc_mt19937_renew(dlc_mt19937 *state)
 {
     uint32_t *const words = state->words;
     for (int i = 0; i < DLC_MT_WORDS; ++i) {
-        const int next = i + 1 < DLC_MT_WORDS ? i + 1 : 0, other = i + DLC_MT_SHIFT - (i + DLC_MT_SHIFT < DLC_MT_WORDS ? 0 : DLC_MT_WORDS);
+        const int next = (i + 1) % DLC_MT_WORDS, other = (i + DLC_MT_SHIFT) % DLC_MT_WORDS;
         const uint32_t mixed = (words[i] & UINT32_C(0x80000000)) | (words[next] & UINT32_C(0x7fffffff));
         words[i] = words[other] ^ mixed >> 1 ^ (mixed & 1 ? UINT32_C(0x9908b0df) : 0);
     }
@@ -84,7 +85,8 @@ DLC_NOINLINE void dlc_mt19937_uniform(uint32_t seed, int64_t n, double *result)
         result[i] = dlc_mt19937_unit(&state);
 }
 
-/* The first n numbers of a seed, of the standard normal distribution, by Marsaglia's polar method: two at a time, the second one first. */
+/* The first n numbers of a seed, of the standard normal distribution, by Marsaglia's polar method: two at a time, the
+ * second one first. */
 DLC_NOINLINE void dlc_mt19937_normal(uint32_t seed, int64_t n, double *result)
 {
     dlc_mt19937 state;

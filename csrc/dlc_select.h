@@ -1,15 +1,16 @@
-/* Selections whose size depends on the data: results have room for all there can be, and a count says how many there are.
- * What stands behind the last one is not written.
+/* Selections whose size depends on the data: results have room for all there can be, and a count says how many there
+ * are. What stands behind the last one is not written.
  */
 #ifndef DLC_SELECT_H
 #define DLC_SELECT_H
 
 #include "dlc_sort.h"
 
-/* -- where a mask is true -------------------------------------------------------------------------------------------------- */
-/* The positions of the elements mask[i * step] that are not 0, in rising order, and their number. Each thread counts what stands before its
- * part by itself: reading bytes is quicker than waiting for the others. */
-DLC_NOINLINE void dlc_flatnonzero(const dlc_team *team, int64_t n, const uint8_t *mask, int64_t step, int64_t *positions, int64_t *count)
+/* -- where a mask is true ------------------------------------------------------------------------------------------ */
+/* The positions of the elements mask[i * step] that are not 0, in rising order, and their number. Each thread counts
+ * what stands before its part by itself: reading bytes is quicker than waiting for the others. */
+DLC_NOINLINE void dlc_flatnonzero(const dlc_team *team, int64_t n, const uint8_t *mask, int64_t step,
+                                  int64_t *positions, int64_t *count)
 {
     const dlc_range part = dlc_split(team, n);
     int64_t found = 0;
@@ -26,84 +27,85 @@ DLC_NOINLINE void dlc_flatnonzero(const dlc_team *team, int64_t n, const uint8_t
         *count = found;
 }
 
-/* -- different rows -------------------------------------------------------------------------------------------------------- */
-/* dlc_unique_T: the different rows of the n rows of m elements x[i * row + j * column]. Each gets a number: its rank where `sorted`, else in the
- * order of their first appearance. first[g]: the first row that is the g-th; inverse[i]: which one row i is; counts[g]: how often it is
- * there. Compared as by dlc_order_T: all NaN are equal, and so are -0 and 0. workspace: 16 bytes for each row (32 where T has more than
- * 32 bits). */
-#define DLC_UNIQUE(T, suffix, U, W, NAME, INDEX)                                                                           \
-    DLC_INLINE int dlc_compare_rows_##suffix(const T *a, const T *b, int64_t m, int64_t column)                            \
-    {                                                                                                                      \
-        for (int64_t j = 0; j < m; ++j) {                                                                                  \
-            const U left = dlc_order_##suffix(a[j * column]), right = dlc_order_##suffix(b[j * column]);                   \
-            if (left != right)                                                                                             \
-                return left < right ? -1 : 1;                                                                              \
-        }                                                                                                                  \
-        return 0;                                                                                                          \
-    }                                                                                                                      \
-    /* order: the rows' indices in rising order of the rows, stable; the result lies in either of the two */               \
-    DLC_NOINLINE int64_t *dlc_sort_rows_##suffix(int64_t n, int64_t m, const T *x, int64_t row, int64_t column,            \
-                                                 int64_t *order, int64_t *spare)                                           \
-    {                                                                                                                      \
-        for (int64_t i = 0; i < n; ++i)                                                                                    \
-            order[i] = i;                                                                                                  \
-        for (int64_t width = 1; width < n; width *= 2) {                                                                   \
-            for (int64_t begin = 0; begin < n; begin += 2 * width) {                                                       \
-                const int64_t middle = dlc_min(begin + width, n), end = dlc_min(begin + 2 * width, n);                     \
-                int64_t left = begin, right = middle;                                                                      \
-                for (int64_t i = begin; i < end; ++i)                                                                      \
-                    spare[i] = right == end || (left < middle && dlc_compare_rows_##suffix(x + order[left] * row,          \
-                                                    x + order[right] * row, m, column) <= 0)                               \
-                                   ? order[left++]                                                                         \
-                                   : order[right++];                                                                       \
-            }                                                                                                              \
-            int64_t *const merged = spare;                                                                                 \
-            spare = order;                                                                                                 \
-            order = merged;                                                                                                \
-        }                                                                                                                  \
-        return order;                                                                                                      \
-    }                                                                                                                      \
-    DLC_NOINLINE void dlc_unique_##suffix(int64_t n, int64_t m, const T *x, int64_t row, int64_t column, int sorted,       \
-                                          int64_t *first, int64_t *inverse, int64_t *counts, int64_t *count,               \
-                                          char *workspace)                                                                 \
-    {                                                                                                                      \
-        int64_t *const left = (int64_t *)workspace, *const right = (int64_t *)(workspace + n * (int64_t)sizeof(W));        \
-        int64_t *order = right, groups = 0;                                                                                \
-        if (m == 1) {                                                                                                      \
-            W *const words = (W *)workspace;                                                                               \
-            for (int64_t i = 0; i < n; ++i)                                                                                \
-                words[i] = (W)dlc_order_##suffix(x[i * row]) << INDEX | (W)i;                                              \
-            dlc_sort_##NAME(words, words + n, n, 8 * (int)sizeof(U));                                                      \
-            for (int64_t i = 0; i < n; ++i)                                                                                \
-                order[i] = (int64_t)(words[i] & (((W)1 << INDEX) - 1));                                                    \
-        } else {                                                                                                           \
-            order = dlc_sort_rows_##suffix(n, m, x, row, column, left, right);                                             \
-        }                                                                                                                  \
-        for (int64_t i = 0; i < n; ++i) {                                                                                  \
-            if (i == 0 || dlc_compare_rows_##suffix(x + order[i - 1] * row, x + order[i] * row, m, column)) {              \
-                first[groups] = order[i];                                                                                  \
-                counts[groups++] = 0;                                                                                      \
-            }                                                                                                              \
-            inverse[order[i]] = groups - 1;                                                                                \
-            ++counts[groups - 1];                                                                                          \
-        }                                                                                                                  \
-        *count = groups;                                                                                                   \
-        if (sorted)                                                                                                        \
-            return;                                                                                                        \
-        int64_t *const number = left, *const ranked = right, next = 0; /* of a rank: its number and how often it is there */ \
-        for (int64_t g = 0; g < groups; ++g) {                                                                             \
-            number[g] = -1;                                                                                                \
-            ranked[g] = counts[g];                                                                                         \
-        }                                                                                                                  \
-        for (int64_t i = 0; i < n; ++i) {                                                                                  \
-            const int64_t rank = inverse[i];                                                                               \
-            if (number[rank] < 0) {                                                                                        \
-                first[next] = i;                                                                                           \
-                counts[next] = ranked[rank];                                                                               \
-                number[rank] = next++;                                                                                     \
-            }                                                                                                              \
-            inverse[i] = number[rank];                                                                                     \
-        }                                                                                                                  \
+/* -- different rows ------------------------------------------------------------------------------------------------ */
+/* dlc_unique_T: the different rows of the n rows of m elements x[i * row + j * column]. Each gets a number: its rank
+ * where `sorted`, else in the order of their first appearance. first[g]: the first row that is the g-th; inverse[i]:
+ * which one row i is; counts[g]: how often it is there. Compared as by dlc_order_T: all NaN are equal, and so are -0
+ * and 0. workspace: 16 bytes for each row (32 where T has more than 32 bits). */
+#define DLC_UNIQUE(T, suffix, U, W, NAME, INDEX)                                                                       \
+    DLC_INLINE int dlc_compare_rows_##suffix(const T *a, const T *b, int64_t m, int64_t column)                        \
+    {                                                                                                                  \
+        for (int64_t j = 0; j < m; ++j) {                                                                              \
+            const U left = dlc_order_##suffix(a[j * column]), right = dlc_order_##suffix(b[j * column]);               \
+            if (left != right)                                                                                         \
+                return left < right ? -1 : 1;                                                                          \
+        }                                                                                                              \
+        return 0;                                                                                                      \
+    }                                                                                                                  \
+    /* order: the rows' indices in rising order of the rows, stable; the result lies in either of the two */           \
+    DLC_NOINLINE int64_t *dlc_sort_rows_##suffix(int64_t n, int64_t m, const T *x, int64_t row, int64_t column,        \
+                                                 int64_t *order, int64_t *spare)                                       \
+    {                                                                                                                  \
+        for (int64_t i = 0; i < n; ++i)                                                                                \
+            order[i] = i;                                                                                              \
+        for (int64_t width = 1; width < n; width *= 2) {                                                               \
+            for (int64_t begin = 0; begin < n; begin += 2 * width) {                                                   \
+                const int64_t middle = dlc_min(begin + width, n), end = dlc_min(begin + 2 * width, n);                 \
+                int64_t left = begin, right = middle;                                                                  \
+                for (int64_t i = begin; i < end; ++i)                                                                  \
+                    spare[i] = right == end || (left < middle && dlc_compare_rows_##suffix(x + order[left] * row,      \
+                                                    x + order[right] * row, m, column) <= 0)                           \
+                                   ? order[left++]                                                                     \
+                                   : order[right++];                                                                   \
+            }                                                                                                          \
+            int64_t *const merged = spare;                                                                             \
+            spare = order;                                                                                             \
+            order = merged;                                                                                            \
+        }                                                                                                              \
+        return order;                                                                                                  \
+    }                                                                                                                  \
+    DLC_NOINLINE void dlc_unique_##suffix(int64_t n, int64_t m, const T *x, int64_t row, int64_t column, int sorted,   \
+                                          int64_t *first, int64_t *inverse, int64_t *counts, int64_t *count,           \
+                                          char *workspace)                                                             \
+    {                                                                                                                  \
+        int64_t *const left = (int64_t *)workspace, *const right = (int64_t *)(workspace + n * (int64_t)sizeof(W));    \
+        int64_t *order = right, groups = 0;                                                                            \
+        if (m == 1) {                                                                                                  \
+            W *const words = (W *)workspace;                                                                           \
+            for (int64_t i = 0; i < n; ++i)                                                                            \
+                words[i] = (W)dlc_order_##suffix(x[i * row]) << INDEX | (W)i;                                          \
+            dlc_sort_##NAME(words, words + n, n, 8 * (int)sizeof(U));                                                  \
+            for (int64_t i = 0; i < n; ++i)                                                                            \
+                order[i] = (int64_t)(words[i] & (((W)1 << INDEX) - 1));                                                \
+        } else {                                                                                                       \
+            order = dlc_sort_rows_##suffix(n, m, x, row, column, left, right);                                         \
+        }                                                                                                              \
+        for (int64_t i = 0; i < n; ++i) {                                                                              \
+            if (i == 0 || dlc_compare_rows_##suffix(x + order[i - 1] * row, x + order[i] * row, m, column)) {          \
+                first[groups] = order[i];                                                                              \
+                counts[groups++] = 0;                                                                                  \
+            }                                                                                                          \
+            inverse[order[i]] = groups - 1;                                                                            \
+            ++counts[groups - 1];                                                                                      \
+        }                                                                                                              \
+        *count = groups;                                                                                               \
+        if (sorted)                                                                                                    \
+            return;                                                                                                    \
+        /* of a rank: its number, and how often it is there */                                                         \
+        int64_t *const number = left, *const ranked = right, next = 0;                                                 \
+        for (int64_t g = 0; g < groups; ++g) {                                                                         \
+            number[g] = -1;                                                                                            \
+            ranked[g] = counts[g];                                                                                     \
+        }                                                                                                              \
+        for (int64_t i = 0; i < n; ++i) {                                                                              \
+            const int64_t rank = inverse[i];                                                                           \
+            if (number[rank] < 0) {                                                                                    \
+                first[next] = i;                                                                                       \
+                counts[next] = ranked[rank];                                                                           \
+                number[rank] = next++;                                                                                 \
+            }                                                                                                          \
+            inverse[i] = number[rank];                                                                                 \
+        }                                                                                                              \
     }
 
 DLC_UNIQUE(float, f32, uint32_t, uint64_t, u64, 32)

@@ -9,9 +9,10 @@ typedef struct dlc_box {
     float y1, x1, y2, x2, area;
 } dlc_box;
 
-/* boxes[b, i, 4] and scores[b, c, i] with a stride for each axis, in elements. The thresholds lie in memory; without `score_threshold` (null)
- * every box is a candidate. `limit`: how many boxes of a class the results have room for; `most` is the number of them that is wanted.
- * selected[count][3]: batch, class and box. workspace: dlc_suppress_workspace bytes, scratch of each thread: 16 bytes for each box. */
+/* boxes[b, i, 4] and scores[b, c, i] with a stride for each axis, in elements. The thresholds lie in memory; without
+ * `score_threshold` (null) every box is a candidate. `limit`: how many boxes of a class the results have room for;
+ * `most` is the number of them that is wanted. selected[count][3]: batch, class and box. workspace:
+ * dlc_suppress_workspace bytes, scratch of each thread: 16 bytes for each box. */
 typedef struct dlc_suppression {
     int64_t batches, classes, boxes, limit;
     int center; /* boxes are (x, y, width, height) around their centres, not (y, x) of two opposite corners */
@@ -42,8 +43,8 @@ DLC_INLINE dlc_box dlc_suppress_box(const dlc_suppression *s, int64_t batch, int
     return box;
 }
 
-/* Whether the intersection of two boxes is more than so much of their union. Each operation is rounded: a box at the threshold must not depend
- * on which of them the compiler contracts. */
+/* Whether the intersection of two boxes is more than so much of their union. Each operation is rounded: a box at the
+ * threshold must not depend on which of them the compiler contracts. */
 DLC_INLINE int dlc_overlap(const dlc_box *a, const dlc_box *b, float threshold)
 {
     const float width = (a->x2 < b->x2 ? a->x2 : b->x2) - (a->x1 > b->x1 ? a->x1 : b->x1);
@@ -57,8 +58,8 @@ DLC_INLINE int dlc_overlap(const dlc_box *a, const dlc_box *b, float threshold)
 }
 
 /* The boxes of one class that stay, best first, into `kept`; how many. */
-DLC_NOINLINE int64_t dlc_suppress_class(const dlc_suppression *s, int64_t batch, int64_t class, const dlc_box *boxes, int64_t *kept,
-                                        uint64_t *words)
+DLC_NOINLINE int64_t dlc_suppress_class(const dlc_suppression *s, int64_t batch, int64_t class, const dlc_box *boxes,
+                                        int64_t *kept, uint64_t *words)
 {
     const float *const score = s->score + batch * s->score_strides[0] + class * s->score_strides[1];
     const int64_t most = dlc_min(*s->most, s->limit);
@@ -91,7 +92,8 @@ DLC_NOINLINE void dlc_non_max_suppression(dlc_team *team, const dlc_suppression 
     dlc_barrier(team);
     for (int64_t p = own.begin; p < own.end; ++p) {
         const int64_t batch = p / s->classes;
-        counts[p] = dlc_suppress_class(s, batch, p % s->classes, boxes + batch * s->boxes, kept + p * s->limit, (uint64_t *)team->scratch);
+        counts[p] = dlc_suppress_class(s, batch, p % s->classes, boxes + batch * s->boxes, kept + p * s->limit,
+                                       (uint64_t *)team->scratch);
     }
     dlc_barrier(team);
     int64_t place = 0;

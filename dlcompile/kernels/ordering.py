@@ -1,4 +1,4 @@
-"""The ordering form: a row sorted, or its first k found, by one call for each row (csrc/dlc_sort.h). Threads share the rows."""
+"""The ordering form: a row sorted, or its first k found, by one call for each row (csrc/dlc_sort.h); threads share rows."""
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -46,12 +46,13 @@ def lower_ordering(group: Group, context: Context) -> Lowered:
     source = address(parameters.read(read[0].argument, x.dtype), read[1], tuple(read[2]))
     values, *indices = (written(t) for t in node.outputs)
     extent, largest = x.shape[axis], node.attributes["descending" if node.op == "sort" else "largest"]
+    found = (*values, *(indices[0] if indices else (Address(None), 0)))
     call = Invoke(f"dlc_top_k_{_suffix(x.dtype)}", (
-        extent, node.outputs[0].shape[axis], int(largest), *source, *values, *(indices[0] if indices else (Address(None), 0)),
-        "team->scratch"), "dlc_sort.h")
+        extent, node.outputs[0].shape[axis], int(largest), *source, *found, "team->scratch"), "dlc_sort.h")
     axes = axes_of(rows)
     parallel = worth_sharing(cost({node})) and bool(axes)
-    return finish(parameters, nest(axes, (call,), parallel=parallel, vector=False), "ordering", parallel, _scratch(node))
+    loops = nest(axes, (call,), parallel=parallel, vector=False)
+    return finish(parameters, loops, "ordering", parallel, _scratch(node))
 
 
 def _suffix(dtype: np.dtype) -> str:

@@ -1,6 +1,7 @@
-"""The random form: the sequence of the Mersenne Twister (csrc/dlc_random.h), whose numbers come one after the other, on one thread.
+"""The random form: the sequence of the Mersenne Twister (csrc/dlc_random.h), one number after the other, on one thread.
 
-Random bits that are a function of key and position are no form: they are computed element by element where they are read (`kernels.emit`).
+Random bits that are a function of key and position are no form: they are computed element by element where they are
+read (`kernels.emit`).
 """
 from __future__ import annotations
 

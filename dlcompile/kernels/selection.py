@@ -1,6 +1,7 @@
-"""The selection forms: where a mask is true, different rows, the best of overlapping boxes (csrc/dlc_select.h, csrc/dlc_suppress.h).
+"""The selection forms: where a mask is true, different rows, the best of boxes that overlap.
 
-Results have room for all there can be; the kernels write what there is, and how many that are.
+The C is csrc/dlc_select.h and csrc/dlc_suppress.h. Results have room for all there can be; the kernels write what there
+is, and how many that are.
 """
 from __future__ import annotations
 
@@ -61,7 +62,8 @@ def lower_flatnonzero(group: Group, context: Context) -> Lowered:
     (mask,) = node.inputs
     arguments = _Arguments(context)
     address, (step,) = arguments.read(mask)
-    call = Invoke("dlc_flatnonzero", ("team", mask.shape[0], address, step, *map(arguments.write, node.outputs)), "dlc_select.h")
+    outputs = [arguments.write(t) for t in node.outputs]
+    call = Invoke("dlc_flatnonzero", ("team", mask.shape[0], address, step, *outputs), "dlc_select.h")
     return arguments.finish(call, True)
 
 
@@ -75,7 +77,8 @@ def lower_unique(group: Group, context: Context) -> Lowered:
     outputs = [arguments.write(t) for t in node.outputs]
     space = f"(char *){arguments.workspace(rows * (32 if x.dtype.itemsize == 8 else 16))}"
     suffix = "u8" if x.dtype == np.bool_ else DTYPES[x.dtype].suffix
-    call = Invoke(f"dlc_unique_{suffix}", (rows, columns, address, row, column, int(node.attributes["sorted"]), *outputs, space), "dlc_select.h")
+    is_sorted = int(node.attributes["sorted"])
+    call = Invoke(f"dlc_unique_{suffix}", (rows, columns, address, row, column, is_sorted, *outputs, space), "dlc_select.h")
     return arguments.finish(call, False)
 
 
@@ -86,8 +89,9 @@ def lower_non_max_suppression(group: Group, context: Context) -> Lowered:
     batches, classes, count = scores.shape
     limit = capacity_per_class(node.attributes, boxes.type)
     arguments = _Arguments(context)
-    fields: list[tuple[str, InvokeArgument]] = [("batches", batches), ("classes", classes), ("boxes", count), ("limit", limit),
-                                                ("center", int(node.attributes["center_point_box"]))]
+    fields: list[tuple[str, InvokeArgument]] = [
+        ("batches", batches), ("classes", classes), ("boxes", count), ("limit", limit),
+        ("center", int(node.attributes["center_point_box"]))]
     for name, tensor in (("box", boxes), ("score", scores)):
         address, strides = arguments.read(tensor)
         fields += [(name, address), *((f"{name}_strides[{axis}]", stride) for axis, stride in enumerate(strides))]

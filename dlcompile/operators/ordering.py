@@ -1,5 +1,8 @@
-"""Sorting and the k largest. NaN counts as larger than everything, as in NumPy; equal elements keep their order in both directions, and
--0 equals 0. An axis has less than 2**32 elements."""
+"""Sorting and the k largest.
+
+NaN counts as larger than everything, as in NumPy; equal elements keep their order in both directions, and -0 equals 0.
+An axis has less than 2**32 elements.
+"""
 from __future__ import annotations
 
 import numpy as np

@@ -1,5 +1,8 @@
-"""Random numbers, each time the same: bits that are a function of a key and a counter, so that they can be computed anywhere and in any order;
-and the sequence of the Mersenne Twister, which is what ONNX's reference evaluator draws for a seed."""
+"""Random numbers, each time the same.
+
+Bits that are a function of a key and a counter, so that they can be computed anywhere and in any order; and the sequence
+of the Mersenne Twister, which is what ONNX's reference evaluator draws for a seed.
+"""
 from __future__ import annotations
 
 import numpy as np
@@ -12,8 +15,11 @@ PARITY = np.uint32(0x1BD11BDA)
 ROUNDS = 20
 
 
-def threefry2x32(key: tuple[np.ndarray, np.ndarray], counter: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"); all words uint32."""
+Words = tuple[np.ndarray, np.ndarray]
+
+
+def threefry2x32(key: Words, counter: Words) -> Words:
+    """Threefry-2x32 with 20 rounds (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3"), of uint32."""
     words = (*key, key[0] ^ key[1] ^ PARITY)
     x, y = counter[0] + words[0], counter[1] + words[1]
     for block in range(ROUNDS // 4):
@@ -41,21 +47,25 @@ def _random_bits(attributes, key):
     return (x ^ y).reshape(shape)
 
 
-register(Operator("random_bits", "random", infer=_infer, evaluate=_random_bits, flops=lambda i, o, a: o[0].size * 5 * ROUNDS))
+register(Operator("random_bits", "random", infer=_infer, evaluate=_random_bits,
+                  flops=lambda i, o, a: o[0].size * 5 * ROUNDS))
 
 
-# -- the Mersenne Twister ---------------------------------------------------------------------------------------------------
+# -- the Mersenne Twister ----------------------------------------------------------------------------------------------
 DISTRIBUTIONS = {"uniform": np.random.RandomState.random_sample, "normal": np.random.RandomState.standard_normal}
 
 
 def _infer_mt19937(types, attributes):
     if not 0 <= attributes["seed"] < 2**32 or attributes["distribution"] not in DISTRIBUTIONS:
-        raise InvalidModelError(f"mt19937: expected a seed of 32 bits and a distribution of {', '.join(DISTRIBUTIONS)}; not {dict(attributes)}")
+        raise InvalidModelError(f"mt19937: expected a seed of 32 bits and a distribution of {', '.join(DISTRIBUTIONS)}; "
+                                f"not {dict(attributes)}")
     return TensorType(np.dtype(np.float64), attributes["shape"])
 
 
 def _mt19937(attributes):
-    return np.asarray(DISTRIBUTIONS[attributes["distribution"]](np.random.RandomState(attributes["seed"]), attributes["shape"]))
+    draw = DISTRIBUTIONS[attributes["distribution"]]
+    return np.asarray(draw(np.random.RandomState(attributes["seed"]), attributes["shape"]))
 
 
-register(Operator("mt19937", "random", infer=_infer_mt19937, evaluate=_mt19937, accuracy="rounded", flops=lambda i, o, a: o[0].size * 20))
+register(Operator("mt19937", "random", infer=_infer_mt19937, evaluate=_mt19937, accuracy="rounded",
+                  flops=lambda i, o, a: o[0].size * 20))

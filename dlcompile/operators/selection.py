@@ -1,5 +1,8 @@
-"""Selections whose size depends on the data. Results have their full capacity, and a `count` (int64 scalar) says how many entries there are;
-what stands behind them is unspecified. `ops` cuts them to what there is, by a dimension that the count defines."""
+"""Selections whose size depends on the data.
+
+Results have their full capacity, and a `count` (int64 scalar) says how many entries there are; what stands behind them
+is unspecified. `ops` cuts them to what there is, by a dimension that the count defines.
+"""
 from __future__ import annotations
 
 import numpy as np
@@ -15,7 +18,7 @@ def _row(name: str, infer, evaluate, flops) -> None:
     register(Operator(name, "selection", infer=infer, evaluate=evaluate, flops=flops, multiple_outputs=True))
 
 
-# -- where a mask is true ---------------------------------------------------------------------------------------------------
+# -- where a mask is true ----------------------------------------------------------------------------------------------
 def _infer_flatnonzero(types, attributes):
     (mask,) = types
     if mask.rank != 1 or mask.dtype != np.bool_:
@@ -38,7 +41,7 @@ def _with_capacity(rows: np.ndarray, capacity: int) -> np.ndarray:
 _row("flatnonzero", _infer_flatnonzero, _flatnonzero, lambda i, o, a: i[0].size)
 
 
-# -- different rows ---------------------------------------------------------------------------------------------------------
+# -- different rows ----------------------------------------------------------------------------------------------------
 def _infer_unique(types, attributes):
     (x,) = types
     if x.rank != 2:
@@ -66,7 +69,7 @@ def _unique(attributes, x):
 _row("unique", _infer_unique, _unique, lambda i, o, a: i[0].size * 16)
 
 
-# -- the best of boxes that overlap -----------------------------------------------------------------------------------------
+# -- the best of boxes that overlap ------------------------------------------------------------------------------------
 def capacity_per_class(attributes, boxes: TensorType) -> DimLike:
     """How many boxes of a class can be selected."""
     return boxes.shape[1] if attributes["limit"] is None else attributes["limit"]
@@ -75,10 +78,12 @@ def capacity_per_class(attributes, boxes: TensorType) -> DimLike:
 def _infer_non_max_suppression(types, attributes):
     boxes, scores, most, iou, *score = types
     if boxes.rank != 3 or scores.rank != 3:
-        raise ShapeError(f"non_max_suppression of boxes {boxes} and scores {scores}: expected [batches, boxes, 4] and [batches, classes, boxes]")
-    if any(t.dtype != np.float32 for t in (boxes, scores, iou, *score)) or most != COUNT or any(t.rank for t in (iou, *score)):
-        raise DTypeError("non_max_suppression takes float32 boxes, scores and scalar thresholds, and an int64 scalar for the number of boxes; not "
-                         + ", ".join(map(str, types)))
+        raise ShapeError(f"non_max_suppression of boxes {boxes} and scores {scores}: expected [batches, boxes, 4] and "
+                         "[batches, classes, boxes]")
+    thresholds = (iou, *score)
+    if any(t.dtype != np.float32 for t in (boxes, scores, *thresholds)) or any(t.rank for t in thresholds) or most != COUNT:
+        raise DTypeError("non_max_suppression takes float32 boxes, scores and scalar thresholds, and an int64 scalar for "
+                         f"the number of boxes; not {', '.join(map(str, types))}")
     unify(boxes.shape[2], 4, "non_max_suppression: the numbers of a box")
     unify(boxes.shape[0], scores.shape[0], "non_max_suppression: batches of boxes and of scores")
     unify(boxes.shape[1], scores.shape[2], "non_max_suppression: boxes and their scores")

@@ -1,4 +1,4 @@
-"""Random tensors. Each is a function of its key: the same key gives the same numbers, on every machine and with any number of threads."""
+"""Random tensors. The same key or seed gives the same numbers, on every machine and with any number of threads."""
 from __future__ import annotations
 
 import math
@@ -22,15 +22,20 @@ def random_bits(key: TensorLike, shape: Sequence[DimLike]) -> Tensor:
     return apply("random_bits", as_tensor(key), shape=tuple(shape))
 
 
-def random_uniform(key: TensorLike, shape: Sequence[DimLike], dtype=np.float32, low: float = 0.0, high: float = 1.0) -> Tensor:
-    """Uniform floats in [low, high): multiples of 2**-53 (2**-24 for float32, 2**-11 for float16, 2**-8 for bfloat16) scaled."""
+def random_uniform(
+    key: TensorLike, shape: Sequence[DimLike], dtype=np.float32, low: float = 0.0, high: float = 1.0
+) -> Tensor:
+    """Uniform floats in [low, high): multiples of 2**-53 (2**-24 for float32, 2**-11 for float16, 2**-8 for bfloat16)
+    scaled."""
     dtype, shape = as_dtype(dtype), tuple(shape)
     if not is_float(dtype):
         raise DTypeError(f"random_uniform makes floats, not {dtype}")
-    digits = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}[dtype.name]  # of the significand: no rounding, so never `high`
+    # as many digits as the significand has: no rounding, so never `high`
+    digits = {"float16": 11, "bfloat16": 8, "float32": 24, "float64": 53}[dtype.name]
     if digits > 32:
         upper, lower = _halves(random_bits(key, (2, *shape)))
-        upper, lower = (cast(shift_right(bits, make_constant(np.uint32(cut))), dtype) for bits, cut in ((upper, 5), (lower, 6)))
+        upper, lower = (cast(shift_right(bits, make_constant(np.uint32(cut))), dtype)
+                        for bits, cut in ((upper, 5), (lower, 6)))
         integers = add(mul(upper, make_constant(np.asarray(2.0 ** 26, dtype))), lower)
     else:
         integers = cast(shift_right(random_bits(key, shape), make_constant(np.uint32(32 - digits))), dtype)
@@ -47,8 +52,11 @@ def _halves(x: Tensor) -> tuple[Tensor, Tensor]:
     return first, second
 
 
-def random_normal(key: TensorLike, shape: Sequence[DimLike], dtype=np.float32, mean: float = 0.0, scale: float = 1.0) -> Tensor:
-    """Normally distributed floats (Box & Muller 1958: √(-2 ln(1 - u)) cos 2πv), computed in float32, or float64 for that."""
+def random_normal(
+    key: TensorLike, shape: Sequence[DimLike], dtype=np.float32, mean: float = 0.0, scale: float = 1.0
+) -> Tensor:
+    """Normally distributed floats (Box & Muller 1958: √(-2 ln(1 - u)) cos 2πv), computed in float32, or for float64 in
+    that."""
     dtype = as_dtype(dtype)
     if not is_float(dtype):
         raise DTypeError(f"random_normal makes floats, not {dtype}")
@@ -65,7 +73,8 @@ def random_bernoulli(key: TensorLike, probability: TensorLike, shape: Sequence[D
 
 
 def mt19937_uniform(seed: int, shape: Sequence[DimLike]) -> Tensor:
-    """float64 in [0, 1): what numpy.random.RandomState(seed) draws first, seeds modulo 2**32. One after the other, on one thread."""
+    """float64 in [0, 1): what numpy.random.RandomState(seed) draws first, seeds modulo 2**32. One after the other, on
+    one thread."""
     return apply("mt19937", seed=int(seed) & 0xFFFFFFFF, distribution="uniform", shape=tuple(shape))
 
 

@@ -1,5 +1,5 @@
-"""Random numbers as ONNX writes them. The Mersenne Twister stays what it is where the seed is one that a float32 holds; Threefry becomes whatever
-random numbers a runtime has."""
+"""Random numbers as ONNX writes them. The Mersenne Twister stays what it is where the seed is one that a float32 holds;
+Threefry becomes whatever random numbers a runtime has."""
 from __future__ import annotations
 
 import numpy as np

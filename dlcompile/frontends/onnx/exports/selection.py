@@ -1,4 +1,5 @@
-"""Dimensions defined by data, and selections as ONNX writes them: what ONNX gives is as long as there are entries; dlcompile's have room for all there can be."""
+"""Dimensions defined by data, and selections: ONNX's results have as many entries as there are, dlcompile's have room for
+all there can be."""
 from __future__ import annotations
 
 import numpy as np
@@ -45,5 +46,6 @@ def unique(writer: Writer, node: Node, x: str) -> tuple[str, ...]:
 def non_max_suppression(writer: Writer, node: Node, *names: str) -> tuple[str, str]:
     """ONNX takes the number of boxes and the thresholds as vectors of one element."""
     scalars = [writer.emit("Reshape", [name, writer.vector([1])]) for name in names[2:]]
-    selected = writer.emit("NonMaxSuppression", [*names[:2], *scalars], center_point_box=int(node.attributes["center_point_box"]))
+    center = int(node.attributes["center_point_box"])
+    selected = writer.emit("NonMaxSuppression", [*names[:2], *scalars], center_point_box=center)
     return _with_capacity(writer, selected, node.outputs[0].shape[0], 2), _count(writer, selected)

@@ -61,11 +61,13 @@ def unique(node: OnnxNode, x: Tensor) -> tuple[Tensor, ...]:
 
 
 @importer("NonMaxSuppression", since=10)
-def non_max_suppression(node: OnnxNode, boxes: Tensor, scores: Tensor, most: Tensor | None = None, iou_threshold: Tensor | None = None,
-                        score_threshold: Tensor | None = None) -> Tensor:
+def non_max_suppression(node: OnnxNode, boxes: Tensor, scores: Tensor, most: Tensor | None = None,
+                        iou_threshold: Tensor | None = None, score_threshold: Tensor | None = None) -> Tensor:
     """Without a number of boxes none is selected."""
-    for what, tensor in (("max_output_boxes_per_class", most), ("iou_threshold", iou_threshold), ("score_threshold", score_threshold)):
+    names = ("max_output_boxes_per_class", "iou_threshold", "score_threshold")
+    for what, tensor in zip(names, (most, iou_threshold, score_threshold)):
         if tensor is not None:
             _one_number(tensor, what)
-    return ops.non_max_suppression(boxes, scores, 0 if most is None else _known(most), 0.0 if iou_threshold is None else iou_threshold,
-                                   score_threshold, bool(node["center_point_box"]))
+    return ops.non_max_suppression(boxes, scores, 0 if most is None else _known(most),
+                                   0.0 if iou_threshold is None else iou_threshold, score_threshold,
+                                   bool(node["center_point_box"]))

@@ -1,8 +1,9 @@
 """Random operators. A compiled model draws the same numbers each time it runs (ONNX leaves that open).
 
-With a seed they are those that ONNX's reference evaluator draws: the Mersenne Twister, one number after the other. Without one they are
-Threefry's, computed in parallel, with a key made from the node's name (operator and position where it has none): nodes draw different
-numbers, and the same model the same ones wherever it is compiled. In the body of a loop every turn draws the same numbers.
+With a seed they are those that ONNX's reference evaluator draws: the Mersenne Twister, one number after the other.
+Without one they are Threefry's, computed in parallel, with a key made from the node's name (operator and position where
+it has none): nodes draw different numbers, and the same model the same ones wherever it is compiled. In the body of a
+loop every turn draws the same numbers.
 """
 from __future__ import annotations
 
@@ -76,8 +77,8 @@ def random_like(node: OnnxNode, x: Tensor) -> Tensor:
 
 @importer("Bernoulli", since=15)
 def bernoulli(node: OnnxNode, x: Tensor) -> Tensor:
-    """1 with probability x, from one uniform number u for each element: u > 1 - x for x <= 1/2, else u <= x. (With a seed that is what the
-    reference evaluator draws as long as no probability is 0: for those it draws no number.)"""
+    """1 with probability x, from one uniform number u for each element: u > 1 - x for x <= 1/2, else u <= x. (With a
+    seed that is what the reference evaluator draws as long as no probability is 0: for those it draws no number.)"""
     u = _uniform(node, x.shape, np.float64 if x.dtype == np.float64 else np.float32)
     p = ops.cast(x, u.dtype)
     rare = ops.le(p, scalar(0.5, p))
@@ -86,8 +87,8 @@ def bernoulli(node: OnnxNode, x: Tensor) -> Tensor:
 
 @importer("Multinomial", since=7)
 def multinomial(node: OnnxNode, x: Tensor) -> Tensor:
-    """`sample_size` classes [batch, samples] drawn by unnormalised log-probabilities [batch, classes]: the first class up to which the
-    probabilities add up to more than a uniform number. Threefry's numbers, with a seed or without."""
+    """`sample_size` classes [batch, samples] drawn by unnormalised log-probabilities [batch, classes]: the first class
+    up to which the probabilities add up to more than a uniform number. Threefry's numbers, with a seed or without."""
     if x.rank != 2:
         raise InvalidModelError(f"the probabilities are {x.type}; expected [batch, classes]")
     samples, (batch, classes) = node["sample_size"], x.shape
@@ -111,9 +112,11 @@ def dropout_of_old(node: OnnxNode, x: Tensor) -> tuple[Tensor, ...]:
 
 
 @importer("Dropout", since=12)
-def dropout(node: OnnxNode, x: Tensor, ratio: Tensor | None = None, training: Tensor | None = None) -> tuple[Tensor, ...]:
-    """Training: each element is 0 with probability `ratio`, else divided by 1 - ratio; the mask says which remain. Whether it is training may be
-    known only when the model runs."""
+def dropout(
+    node: OnnxNode, x: Tensor, ratio: Tensor | None = None, training: Tensor | None = None
+) -> tuple[Tensor, ...]:
+    """Training: each element is 0 with probability `ratio`, else divided by 1 - ratio; the mask says which remain.
+    Whether it is training may be known only when the model runs."""
     everywhere = ops.broadcast_to(make_constant(np.True_), x.shape)
     known = np.False_ if training is None else constant_value(training)
     if known is not None and not np.any(known):
