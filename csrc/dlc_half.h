@@ -38,4 +38,29 @@ DLC_INLINE dlc_float16 dlc_f32_to_f16(float x)
     return (dlc_float16)((size >= 0x477ff000 ? special : finite) | (bits >> 16 & 0x8000));
 }
 
+/* What is left of a float that is stored and read again. */
+DLC_INLINE float dlc_round_bf16(float x)
+{
+    const uint32_t bits = dlc_bits_f32(x);
+    return dlc_from_bits_f32((x != x ? bits | 0x400000 : bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000);
+}
+
+DLC_INLINE float dlc_round_f16(float x)
+{
+    const uint32_t bits = dlc_bits_f32(x), size = bits & 0x7fffffff;
+    const uint32_t normal = (size + 0xfff + (size >> 13 & 1)) & 0xffffe000;
+    const uint32_t subnormal = dlc_bits_f32(dlc_from_bits_f32(size) + 0.5f - 0.5f);
+    const uint32_t finite = size < 0x38800000 ? subnormal : normal;
+    const uint32_t special = size > 0x7f800000 ? 0x7fc00000 : 0x7f800000;
+    return dlc_from_bits_f32((size >= 0x477ff000 ? special : finite) | (bits & 0x80000000));
+}
+
+/* Of a double rounded twice, half might be made of what is not: so the first rounding is to odd, which the second one sees through. */
+DLC_INLINE dlc_float16 dlc_f64_to_f16(double x)
+{
+    const float nearest = (float)x;
+    const uint32_t down = dlc_bits_f32(nearest) - (fabs((double)nearest) > fabs(x)); /* towards zero */
+    return dlc_f32_to_f16(dlc_from_bits_f32(down | ((double)nearest != x)));
+}
+
 #endif

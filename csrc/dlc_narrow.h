@@ -32,7 +32,7 @@ DLC_INLINE float dlc_from_narrow(dlc_format f, dlc_narrow x)
     const float finite = dlc_from_bits_f32(size << (23 - f.fraction)) * dlc_from_bits_f32((uint32_t)(254 - f.bias) << 23);
     const uint32_t sign = (x & sign_bit) ? 0x80000000 : 0, bits = dlc_bits_f32(finite) | sign;
     if (f.only)
-        return dlc_from_bits_f32(x == f.nan ? 0x7fc00000 : bits);
+        return dlc_from_bits_f32(x == f.nan ? 0xffc00000 : bits);
     const uint32_t special = size == f.beyond && f.beyond != f.nan ? 0x7f800000 : 0x7fc00000;
     return dlc_from_bits_f32(size > f.largest ? special | sign : bits);
 }

@@ -147,7 +147,9 @@ def _c_cast(argument: Expression, dtype: np.dtype, binding: float) -> str:
     if is_float(argument.dtype) and not is_float(dtype):
         return f"dlc_cast_{source.compute_suffix}_{target.suffix}({c_expression(argument)})"
     if target.is_converted and source.suffix != target.suffix:  # the rounding of the narrow type is meant
-        return f"dlc_{target.suffix}_to_f32(dlc_f32_to_{target.suffix}({c_expression(argument)}))"
+        if target.header == "dlc_half.h" and source.compute_suffix == "f32":
+            return f"dlc_round_{target.suffix}({c_expression(argument)})"
+        return f"dlc_{target.suffix}_to_f32({_c_narrowed(argument, target.suffix)})"
     if source.c_compute == target.c_compute:
         return c_expression(argument, binding)
     return _wrap(f"({target.c_compute}){c_expression(argument, UNARY)}", UNARY, binding)
@@ -160,7 +162,30 @@ def _wrap(text: str, level: float, binding: float) -> str:
 def c_stored(expression: Expression, dtype: np.dtype) -> str:
     """An expression as it is stored in an array of the type."""
     row = DTYPES[dtype]
-    text = c_expression(expression)
+    if not row.header or row.c_storage == row.c_compute:
+        return c_expression(expression)
+    expression = _unconverted(expression)
+    if expression.dtype == dtype and isinstance(expression, Load):  # only moved: the same bits
+        return f"{expression.buffer}[{c_dim(expression.index)}]"
     if row.is_converted:
-        return f"dlc_f32_to_{row.suffix}({text})"
-    return f"dlc_from_{row.suffix}({text})" if row.header else text
+        rounds = isinstance(expression, Apply) and expression.op == "cast" and expression.arguments[0].dtype != dtype
+        return _c_narrowed(expression.arguments[0] if rounds else expression, row.suffix)
+    return f"dlc_from_{row.suffix}({c_expression(expression)})"
+
+
+def _unconverted(expression: Expression) -> Expression:
+    """cast(cast(x, float32), the type of x) → x."""
+    while isinstance(expression, Apply) and expression.op == "cast":
+        (inner,) = expression.arguments
+        if not (DTYPES[expression.dtype].is_converted and isinstance(inner, Apply) and inner.op == "cast" and inner.dtype == np.float32
+                and inner.arguments[0].dtype == expression.dtype):
+            break
+        expression = inner.arguments[0]
+    return expression
+
+
+def _c_narrowed(expression: Expression, suffix: str) -> str:
+    """The bits of a number in a type that is computed in float32. (Doubles get there by way of float, as in ml_dtypes, but for NumPy's
+    own float16.)"""
+    wide = "f64" if suffix == "f16" and expression.dtype == np.float64 else "f32"
+    return f"dlc_{wide}_to_{suffix}({c_expression(expression)})"

@@ -63,6 +63,10 @@ def compute_in_float32(graph: Graph) -> Graph:
         return narrow[tensor]
 
     def computed(node: Node) -> None:
+        if node.op == "cast" and _is_half(node.output.dtype) and not _is_half(node.inputs[0].dtype):
+            narrow[node.output] = apply("cast", widened(node.inputs[0]), dtype=node.output.dtype)  # from doubles too it rounds once
+            wide[node.output] = apply("cast", narrow[node.output], dtype=FLOAT32)
+            return
         attributes = {k: FLOAT32 if isinstance(v, np.dtype) and _is_half(v) else v for k, v in node.attributes.items()}
         inputs = [widened(t) for t in node.inputs]
         if node.op == "cast" and attributes["dtype"] == inputs[0].dtype:

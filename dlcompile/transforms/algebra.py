@@ -5,10 +5,11 @@ zero may change). `ROUNDING` holds those that move a rounding, which `precision=
 """
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import Node, apply, is_float, is_integer, make_constant
+from dlcompile.graph import Node, apply, integer_range, is_float, is_integer, make_constant
 from dlcompile.transforms.rewrite import Answer, Table, made_by, uses
 from dlcompile.transforms.shapes import all_finite, is_splat
 
@@ -214,17 +215,24 @@ def sigmoid(node: Node) -> Answer:
 
 
 def _holds(wide: np.dtype, narrow: np.dtype) -> bool:
-    """Does the type `wide` hold every value of `narrow`?"""
-    bits = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}
-    if wide == narrow or narrow.kind == "b":
+    """Does the type `wide` hold every value of `narrow`, infinities, NaN and negative zeros too?"""
+    if wide == narrow:
         return True
-    if is_float(wide) and is_float(narrow):
-        return bits[wide.name] >= bits[narrow.name] and wide.itemsize > narrow.itemsize
     if is_float(wide):
-        return narrow.kind in "iu" and narrow.itemsize * 8 - (narrow.kind == "i") <= bits[wide.name]
-    if is_float(narrow) or wide.kind == "b":
+        if wide.itemsize == 1:  # none of these has all of that
+            return False
+        size = ml_dtypes.finfo(wide)
+        if is_float(narrow):
+            other = ml_dtypes.finfo(narrow)
+            return bool(size.nmant >= other.nmant and float(size.max) >= float(other.max)
+                        and float(size.smallest_subnormal) <= float(other.smallest_subnormal))
+        return narrow.kind == "b" or is_integer(narrow) and integer_range(narrow)[1].bit_length() <= size.nmant + 1
+    if not is_integer(wide):
         return False
-    return np.iinfo(wide).min <= np.iinfo(narrow).min and np.iinfo(wide).max >= np.iinfo(narrow).max
+    if not is_integer(narrow):
+        return narrow.kind == "b"
+    (low, high), (least, most) = integer_range(wide), integer_range(narrow)
+    return low <= least and high >= most
 
 
 ALGEBRA: Table = (

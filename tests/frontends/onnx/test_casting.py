@@ -74,6 +74,29 @@ def test_floats_to_narrow_integers():
     check(casts("FLOAT", [(t, {}) for t in NARROW[6:]], x.size), x)
 
 
+def test_doubles_are_rounded_once():
+    numbers = np.arange(0, 1 << 16, 37, dtype=np.uint16).view(np.float16).astype(np.float64)
+    middles = (numbers + np.nextafter(numbers.astype(np.float16), np.float16(np.inf)).astype(np.float64)) / 2
+    x = np.concatenate([numbers, *(np.nextafter(middles, to) for to in (-np.inf, np.inf)), [65519.99999999999, 65520.0]])
+    check(casts("DOUBLE", [("FLOAT16", {}), ("BFLOAT16", {}), ("FLOAT8E4M3FN", {}), ("FLOAT", {})], x.size), x)
+
+
+def test_infinities_are_cut_off_even_where_the_type_stays():
+    x = np.arange(256, dtype=np.uint8).view(ml_dtypes.float8_e5m2)
+    check(casts("FLOAT8E5M2", [("FLOAT8E5M2", {"saturate": 1}), ("FLOAT8E5M2", {"saturate": 0})], x.size), x)
+
+
+def test_chains_of_casts_keep_every_rounding():
+    """A cast in the middle may be left out only where its type holds every value of the one before."""
+    chain = ["FLOAT", "FLOAT16", "FLOAT8E5M2", "BFLOAT16", "FLOAT8E4M3FN", "FLOAT", "INT4", "FLOAT8E4M3FN", "INT8", "UINT2", "FLOAT16"]
+    names = ["x", *(f"t{i}" for i in range(len(chain) - 2)), "y"]
+    nodes = [helper.make_node("Cast", [a], [b], to=code(to)) for a, b, to in zip(names, names[1:], chain[1:])]
+    x = np.linspace(-9, 9, 300).astype(np.float32)
+    graph = helper.make_graph(nodes, "chain", [helper.make_tensor_value_info("x", code(chain[0]), [x.size])],
+                              [helper.make_tensor_value_info("y", code(chain[-1]), [x.size])])
+    check(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 25)]), x)
+
+
 @pytest.mark.parametrize("source", NARROW)
 def test_narrow_types_to_wide_ones(source):
     bits = {"INT4": 4, "UINT4": 4, "FLOAT4E2M1": 4, "INT2": 2, "UINT2": 2}.get(source, 8)

@@ -34,7 +34,7 @@ def bit_cast(node: OnnxNode, x: Tensor) -> Tensor:
 
 def _cast(node: OnnxNode, x: Tensor, dtype: np.dtype) -> Tensor:
     saturate = bool(node.get("saturate", 1))
-    if x.dtype == dtype:
+    if x.dtype == dtype and not (saturate and dtype == ml_dtypes.float8_e5m2):  # which has infinities
         return x
     if dtype == POWER:
         return power_of_two(x, saturate, node.get("round_mode", "up"))
