@@ -7,8 +7,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlcompile.errors import ShapeError
-from dlcompile.graph import Operator, TensorType, at_least, definitely_different, dim_min, register, unify
+from dlcompile.errors import DTypeError, ShapeError
+from dlcompile.graph import Operator, TensorType, at_least, definitely_different, dim_min, is_float, register, unify
+
+
+def check_ordered(x: TensorType) -> None:
+    """DTypeError for elements that are not put in order: complex numbers, integers of less than 8 bits, strings."""
+    if x.dtype.kind not in "iub" and not is_float(x.dtype):
+        raise DTypeError(f"{x}: only real numbers of at least 8 bits are put in order")
 
 
 def _order(x: np.ndarray, axis: int, descending: bool) -> np.ndarray:
@@ -22,12 +28,18 @@ def _work(inputs, outputs, attributes):
     return inputs[0].size * 16
 
 
-register(Operator("sort", "order", infer=lambda types, attributes: types[0], flops=_work,
+def _infer_sort(types, attributes):
+    check_ordered(types[0])
+    return types[0]
+
+
+register(Operator("sort", "order", infer=_infer_sort, flops=_work,
                   evaluate=lambda a, x: np.take_along_axis(x, _order(x, a["axis"], a["descending"]), a["axis"])))
 
 
 def _infer_top_k(types, attributes):
     (x,), axis, k = types, attributes["axis"], attributes["k"]
+    check_ordered(x)
     if isinstance(k, int) and k < 0 or definitely_different(k, x.shape[axis]) and at_least(k, x.shape[axis]):
         raise ShapeError(f"the {k} largest along axis {axis} of {x}")
     if not at_least(x.shape[axis], k):

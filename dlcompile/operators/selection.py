@@ -9,6 +9,7 @@ import numpy as np
 
 from dlcompile.errors import DTypeError, ShapeError
 from dlcompile.graph import DimLike, Operator, TensorType, register, unify
+from dlcompile.operators.ordering import check_ordered
 
 INT64 = np.dtype(np.int64)
 COUNT = TensorType(INT64, ())
@@ -46,6 +47,7 @@ def _infer_unique(types, attributes):
     (x,) = types
     if x.rank != 2:
         raise ShapeError(f"unique of {x}: expected a matrix")
+    check_ordered(x)
     index = TensorType(INT64, x.shape[:1])
     return index, index, index, COUNT
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dlcompile import ops
-from dlcompile.errors import ShapeError
-from dlcompile.graph import make_input, symbol
+from dlcompile.errors import DTypeError, ShapeError
+from dlcompile.graph import as_dtype, make_input, symbol
 from tests.operators.helpers import check, normal, onnx_runtime, run
 
 FEW = settings(max_examples=25, deadline=None)
@@ -59,3 +59,11 @@ def test_k_of_symbols():
     for k in (n + 1, -1):
         with pytest.raises(ShapeError, match="largest along axis 1"):
             ops.top_k(x, k)
+
+
+def test_what_has_no_order():
+    for dtype in ("complex64", "int4"):
+        x = make_input("x", as_dtype(dtype), (3, 4))
+        for make in (ops.sort, lambda t: ops.top_k(t, 1), ops.unique):
+            with pytest.raises(DTypeError, match="only real numbers"):
+                make(x)
