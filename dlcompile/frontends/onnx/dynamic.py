@@ -163,12 +163,11 @@ def along(x: Tensor, axis: Tensor, function: Callable[[Tensor], Tensor]) -> Tens
 def broadcast_to(x: Tensor, shape: Sequence[DimLike]) -> Tensor:
     """`x` broadcast to `shape`, where extents of `x` that only a run knows may be 1 or that of the result."""
     for axis, (extent, wanted) in enumerate(zip(x.shape, shape[len(shape) - x.rank:])):
-        if extent not in (1, wanted) and (from_data(extent) or from_data(wanted)):
-            # (extent - 1) * (extent - wanted) = 0
-            assume_equal(extent * extent + wanted, extent * wanted + extent, "broadcasting, an extent is neither 1 nor that of the result:")
-            if not isinstance(extent, int):
-                last = ops.sub(scalar(extent), ONE)
-                x = ops.gather(x, ops.minimum(ops.iota(np.int64, (wanted,), 0), last), axis)
+        if extent in (1, wanted) or isinstance(extent, int) or not (from_data(extent) or from_data(wanted)):
+            continue
+        own = scalar(extent)
+        covered = ops.dim_of(ops.select(ops.eq(own, ONE), scalar(wanted), own))  # which `ops.broadcast_to` holds against `wanted`
+        x = ops.gather(x, ops.minimum(ops.iota(np.int64, (covered,), 0), ops.sub(own, ONE)), axis)
     return ops.broadcast_to(x, shape)
 
 
