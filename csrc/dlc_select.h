@@ -28,24 +28,22 @@ DLC_NOINLINE void dlc_flatnonzero(const dlc_team *team, int64_t n, const uint8_t
 }
 
 /* -- different rows ------------------------------------------------------------------------------------------------ */
-/* dlc_unique_T: the different rows of the n rows of m elements x[i * row + j * column]. Each gets a number: its rank
- * where `sorted`, else in the order of their first appearance. first[g]: the first row that is the g-th; inverse[i]:
- * which one row i is; counts[g]: how often it is there. Compared as by dlc_order_T: all NaN are equal, and so are -0
- * and 0. workspace: 16 bytes for each row (32 where T has more than 32 bits). */
-#define DLC_UNIQUE(T, suffix, U, W, NAME, INDEX)                                                                       \
+/* dlc_sort_rows_T: the indices of n rows of m elements x[i * row + j * column] in the order of the rows, stable. They
+ * lie in the workspace, which has room for 2 * n of them. Elements are compared by dlc_compare_T, as memcmp does. */
+#define DLC_SORT_ROWS(T, suffix)                                                                                       \
     DLC_INLINE int dlc_compare_rows_##suffix(const T *a, const T *b, int64_t m, int64_t column)                        \
     {                                                                                                                  \
         for (int64_t j = 0; j < m; ++j) {                                                                              \
-            const U left = dlc_order_##suffix(a[j * column]), right = dlc_order_##suffix(b[j * column]);               \
-            if (left != right)                                                                                         \
-                return left < right ? -1 : 1;                                                                          \
+            const int order = dlc_compare_##suffix(a[j * column], b[j * column]);                                      \
+            if (order)                                                                                                 \
+                return order;                                                                                          \
         }                                                                                                              \
         return 0;                                                                                                      \
     }                                                                                                                  \
-    /* order: the rows' indices in rising order of the rows, stable; the result lies in either of the two */           \
     DLC_NOINLINE int64_t *dlc_sort_rows_##suffix(int64_t n, int64_t m, const T *x, int64_t row, int64_t column,        \
-                                                 int64_t *order, int64_t *spare)                                       \
+                                                 char *workspace)                                                      \
     {                                                                                                                  \
+        int64_t *order = (int64_t *)workspace, *spare = order + n;                                                     \
         for (int64_t i = 0; i < n; ++i)                                                                                \
             order[i] = i;                                                                                              \
         for (int64_t width = 1; width < n; width *= 2) {                                                               \
@@ -63,23 +61,43 @@ DLC_NOINLINE void dlc_flatnonzero(const dlc_team *team, int64_t n, const uint8_t
             order = merged;                                                                                            \
         }                                                                                                              \
         return order;                                                                                                  \
+    }
+
+/* The same of numbers, compared as by dlc_order_T (all NaN are equal, and so are -0 and 0); rows of one element as
+ * words. The workspace has room for 2 * n words. */
+#define DLC_ORDER_ROWS(T, suffix, U, W, NAME, INDEX)                                                                   \
+    DLC_INLINE int dlc_compare_##suffix(T a, T b)                                                                      \
+    {                                                                                                                  \
+        const U left = dlc_order_##suffix(a), right = dlc_order_##suffix(b);                                           \
+        return (left > right) - (left < right);                                                                        \
     }                                                                                                                  \
+    DLC_SORT_ROWS(T, suffix)                                                                                           \
+    DLC_NOINLINE int64_t *dlc_order_rows_##suffix(int64_t n, int64_t m, const T *x, int64_t row, int64_t column,       \
+                                                  char *workspace)                                                     \
+    {                                                                                                                  \
+        W *const words = (W *)workspace;                                                                               \
+        int64_t *const order = (int64_t *)(words + n);                                                                 \
+        if (m != 1)                                                                                                    \
+            return dlc_sort_rows_##suffix(n, m, x, row, column, workspace);                                            \
+        for (int64_t i = 0; i < n; ++i)                                                                                \
+            words[i] = (W)dlc_order_##suffix(x[i * row]) << INDEX | (W)i;                                              \
+        dlc_sort_##NAME(words, words + n, n, 8 * (int)sizeof(U));                                                      \
+        for (int64_t i = 0; i < n; ++i)                                                                                \
+            order[i] = (int64_t)(words[i] & (((W)1 << INDEX) - 1));                                                    \
+        return order;                                                                                                  \
+    }
+
+/* dlc_unique_T: the different rows of n rows of m elements x[i * row + j * column]. Each gets a number: its rank where
+ * `sorted`, else in the order of their first appearance. first[g]: the first row that is the g-th; inverse[i]: which
+ * one row i is; counts[g]: how often it is there. workspace: as dlc_order_rows_T's, 16 bytes for each row (32 where T
+ * has more than 32 bits). */
+#define DLC_UNIQUE(T, suffix)                                                                                          \
     DLC_NOINLINE void dlc_unique_##suffix(int64_t n, int64_t m, const T *x, int64_t row, int64_t column, int sorted,   \
                                           int64_t *first, int64_t *inverse, int64_t *counts, int64_t *count,           \
                                           char *workspace)                                                             \
     {                                                                                                                  \
-        int64_t *const left = (int64_t *)workspace, *const right = (int64_t *)(workspace + n * (int64_t)sizeof(W));    \
-        int64_t *order = right, groups = 0;                                                                            \
-        if (m == 1) {                                                                                                  \
-            W *const words = (W *)workspace;                                                                           \
-            for (int64_t i = 0; i < n; ++i)                                                                            \
-                words[i] = (W)dlc_order_##suffix(x[i * row]) << INDEX | (W)i;                                          \
-            dlc_sort_##NAME(words, words + n, n, 8 * (int)sizeof(U));                                                  \
-            for (int64_t i = 0; i < n; ++i)                                                                            \
-                order[i] = (int64_t)(words[i] & (((W)1 << INDEX) - 1));                                                \
-        } else {                                                                                                       \
-            order = dlc_sort_rows_##suffix(n, m, x, row, column, left, right);                                         \
-        }                                                                                                              \
+        const int64_t *const order = dlc_order_rows_##suffix(n, m, x, row, column, workspace);                         \
+        int64_t groups = 0, next = 0;                                                                                  \
         for (int64_t i = 0; i < n; ++i) {                                                                              \
             if (i == 0 || dlc_compare_rows_##suffix(x + order[i - 1] * row, x + order[i] * row, m, column)) {          \
                 first[groups] = order[i];                                                                              \
@@ -92,7 +110,7 @@ DLC_NOINLINE void dlc_flatnonzero(const dlc_team *team, int64_t n, const uint8_t
         if (sorted)                                                                                                    \
             return;                                                                                                    \
         /* of a rank: its number, and how often it is there */                                                         \
-        int64_t *const number = left, *const ranked = right, next = 0;                                                 \
+        int64_t *const number = (int64_t *)workspace, *const ranked = number + n;                                      \
         for (int64_t g = 0; g < groups; ++g) {                                                                         \
             number[g] = -1;                                                                                            \
             ranked[g] = counts[g];                                                                                     \
@@ -108,15 +126,16 @@ DLC_NOINLINE void dlc_flatnonzero(const dlc_team *team, int64_t n, const uint8_t
         }                                                                                                              \
     }
 
-DLC_UNIQUE(float, f32, uint32_t, uint64_t, u64, 32)
-DLC_UNIQUE(int32_t, i32, uint32_t, uint64_t, u64, 32)
-DLC_UNIQUE(int16_t, i16, uint16_t, uint64_t, u64, 32)
-DLC_UNIQUE(int8_t, i8, uint8_t, uint64_t, u64, 32)
-DLC_UNIQUE(uint32_t, u32, uint32_t, uint64_t, u64, 32)
-DLC_UNIQUE(uint16_t, u16, uint16_t, uint64_t, u64, 32)
-DLC_UNIQUE(uint8_t, u8, uint8_t, uint64_t, u64, 32)
-DLC_UNIQUE(double, f64, uint64_t, dlc_uint128, u128, 64)
-DLC_UNIQUE(int64_t, i64, uint64_t, dlc_uint128, u128, 64)
-DLC_UNIQUE(uint64_t, u64, uint64_t, dlc_uint128, u128, 64)
+#define DLC_UNIQUE_NUMBERS(T, suffix, ...) DLC_ORDER_ROWS(T, suffix, __VA_ARGS__) DLC_UNIQUE(T, suffix)
+DLC_UNIQUE_NUMBERS(float, f32, uint32_t, uint64_t, u64, 32)
+DLC_UNIQUE_NUMBERS(int32_t, i32, uint32_t, uint64_t, u64, 32)
+DLC_UNIQUE_NUMBERS(int16_t, i16, uint16_t, uint64_t, u64, 32)
+DLC_UNIQUE_NUMBERS(int8_t, i8, uint8_t, uint64_t, u64, 32)
+DLC_UNIQUE_NUMBERS(uint32_t, u32, uint32_t, uint64_t, u64, 32)
+DLC_UNIQUE_NUMBERS(uint16_t, u16, uint16_t, uint64_t, u64, 32)
+DLC_UNIQUE_NUMBERS(uint8_t, u8, uint8_t, uint64_t, u64, 32)
+DLC_UNIQUE_NUMBERS(double, f64, uint64_t, dlc_uint128, u128, 64)
+DLC_UNIQUE_NUMBERS(int64_t, i64, uint64_t, dlc_uint128, u128, 64)
+DLC_UNIQUE_NUMBERS(uint64_t, u64, uint64_t, dlc_uint128, u128, 64)
 
 #endif

@@ -77,8 +77,9 @@ def lower_unique(group: Group, context: Context) -> Lowered:
     outputs = [arguments.write(t) for t in node.outputs]
     space = f"(char *){arguments.workspace(rows * (32 if x.dtype.itemsize == 8 else 16))}"
     suffix = "u8" if x.dtype == np.bool_ else DTYPES[x.dtype].suffix
+    header = "dlc_unique_text.h" if suffix == "str" else "dlc_select.h"
     is_sorted = int(node.attributes["sorted"])
-    call = Invoke(f"dlc_unique_{suffix}", (rows, columns, address, row, column, is_sorted, *outputs, space), "dlc_select.h")
+    call = Invoke(f"dlc_unique_{suffix}", (rows, columns, address, row, column, is_sorted, *outputs, space), header)
     return arguments.finish(call, False)
 
 
