@@ -50,6 +50,7 @@ typedef struct dlc_team {
     int index, count;           /* this thread is number `index` of `count` */
     dlc_barrier_state *barrier; /* shared by the team; may be null for a team of one */
     char *scratch;              /* memory of this thread alone, aligned to a cache line */
+    struct dlc_pool *pool;      /* where this thread makes strings, see dlc_pool.h */
 } dlc_team;
 
 typedef struct dlc_range {

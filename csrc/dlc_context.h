@@ -8,6 +8,7 @@
 #include "dlc_base.h"
 #include "dlc_model.h"
 #include "dlc_plan.h"
+#include "dlc_pool.h"
 
 #define DLC_ERROR_BYTES 512 /* of a message */
 #define DLC_MAX_THREADS 1024
@@ -106,6 +107,7 @@ struct dlc_context {
     dlc_region *stages;   /* of what a run learns, by number; the first is the arena's, and not used */
     dlc_box *boxes;       /* what has its size from data, and is not a stage's */
     dlc_box *results;     /* of each output whose size only a run knows */
+    dlc_pool *pools;      /* of each thread */
     int64_t *result_dims; /* room for the dimensions of all outputs; null where there is no such output */
     char error[DLC_ERROR_BYTES];
 };

@@ -23,6 +23,13 @@ typedef struct dlc_options {
     int32_t threads; /* threads a run may use; 0: the CPUs this process may run on, no more than OMP_NUM_THREADS or than can pay */
 } dlc_options;
 
+/* An element of an array of strings: UTF-8, with no 0 behind it. Those of a result lie in the context, until its next run, in the inputs or in
+ * the library. */
+typedef struct dlc_string {
+    const char *data; /* may be null where size is 0 */
+    int64_t size;     /* bytes */
+} dlc_string;
+
 /* A dimension of an input or output. Most are constant (scale 0) or linear in one symbol; others only dlc_model_info.shape() knows. */
 typedef struct dlc_dim {
     const char *text; /* the expression: "3", "batch", "2*seq + 1" */
@@ -43,7 +50,7 @@ typedef struct dlc_array {
 typedef struct dlc_port {
     const char *name;      /* the model's own name for it, UTF-8 */
     const char *parameter; /* the name of the parameter of NAME_run */
-    const char *dtype;     /* "float32", "int64", "bool" (one byte, 0 or 1), "float16" and "bfloat16" (their bits), ... */
+    const char *dtype;     /* "float32", "int64", "bool" (one byte, 0 or 1), "float16" and "bfloat16" (their bits), "string" (dlc_string), ... */
     int32_t itemsize;      /* bytes of an element */
     int32_t rank;
     const dlc_dim *dims;

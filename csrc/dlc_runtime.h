@@ -52,6 +52,7 @@ static dlc_team dlc_member(dlc_context *context, int index, int count)
     memset(&team, 0, sizeof team);
     team.index = index;
     team.count = count;
+    team.pool = &context->pools[index];
     team.scratch = (void *)((char *)context->arena + context->scratch_offset + index * context->layout.scratch);
 #if DLC_THREADED
     team.barrier = &context->barrier;
@@ -109,6 +110,15 @@ static int32_t dlc_compute(dlc_context *context)
     dlc_team team = dlc_member(context, 0, 1);
     context->program->calls(context, &team);
     return context->status;
+}
+
+/* What went wrong on some thread where a string was made. */
+static int32_t dlc_text_status(dlc_context *context)
+{
+    for (int32_t i = 0; i < context->threads; ++i)
+        if (context->pools[i].failure)
+            return dlc_fail(context->error, context->pools[i].status, "%s: %s", context->program->info->name, context->pools[i].failure);
+    return DLC_OK;
 }
 
 /* Whether port `i` is an output whose size only a run knows. */
@@ -174,7 +184,11 @@ DLC_RUNTIME int32_t dlc_run(dlc_context *context, const int64_t *symbols, const 
     context->outputs = outputs;
     context->marked = -1;
     context->status = DLC_OK;
+    for (int32_t i = 0; i < context->threads; ++i)
+        dlc_pool_rewind(&context->pools[i]);
     status = dlc_compute(context);
+    if (!status)
+        status = dlc_text_status(context);
     if (!status && context->result_dims)
         dlc_hand_out(context);
     if (context->seconds) {
@@ -210,6 +224,8 @@ DLC_RUNTIME void dlc_destroy(dlc_context *context)
         free(context->stages[i].memory);
     for (int32_t i = 0; i < context->program->box_count + context->program->info->output_count; ++i)
         free(context->boxes[i].memory);
+    for (int32_t i = 0; i < context->threads; ++i)
+        dlc_pool_free(&context->pools[i]);
     free(context->arena);
     free(context);
 }
@@ -232,7 +248,13 @@ DLC_RUNTIME dlc_context *dlc_create(const dlc_program *program, const dlc_option
     const size_t symbols = (size_t)(info->symbol_count + program->unknown_count) * sizeof(int64_t);
     const size_t regions = (size_t)program->stage_count * sizeof(dlc_region);
     const size_t boxes = (size_t)(program->box_count + info->output_count) * sizeof(dlc_box);
-    dlc_context *context = dlc_layout_allocate(program, head + symbols + regions + boxes + ranks * sizeof(int64_t), &layout);
+#if DLC_THREADED
+    const int32_t threads = asked ? asked : dlc_default_threads(program);
+#else
+    const int32_t threads = 1;
+#endif
+    const size_t pools = (size_t)threads * sizeof(dlc_pool);
+    dlc_context *context = dlc_layout_allocate(program, head + symbols + regions + boxes + pools + ranks * sizeof(int64_t), &layout);
     if (!context) {
         dlc_fail(dlc_create_error, DLC_ERROR_MEMORY, "%s: no memory for a context", program->info->name);
         return NULL;
@@ -243,12 +265,11 @@ DLC_RUNTIME dlc_context *dlc_create(const dlc_program *program, const dlc_option
     context->stages = (dlc_region *)(void *)((char *)context->symbols + symbols);
     context->boxes = (dlc_box *)(void *)((char *)context->stages + regions);
     context->results = context->boxes + program->box_count;
-    context->result_dims = program->unknown_count ? (int64_t *)(void *)(context->results + info->output_count) : NULL;
-    context->threads = asked ? asked : dlc_default_threads(program);
+    context->pools = (dlc_pool *)(void *)(context->results + info->output_count);
+    context->result_dims = program->unknown_count ? (int64_t *)(void *)(context->pools + threads) : NULL;
+    context->threads = threads;
 #if DLC_THREADED
     dlc_threads_begin();
-#else
-    context->threads = 1;
 #endif
     if (!program->info->symbol_count && dlc_plan(context, NULL)) {
         memcpy(dlc_create_error, context->error, sizeof dlc_create_error);

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from dlcompile.graph import DTYPES, Dim, DimLike, at_least, is_float, is_integer, is_narrow
+from dlcompile.graph import DTYPES, Dim, DimLike, at_least, integer_range, is_float, is_integer, is_narrow, is_string
 from dlcompile.graph.dim import Operation, Symbol
 from dlcompile.kernels.ir import Apply, Expression, Index, Load, Local, Number
 
@@ -99,7 +99,7 @@ def _c_loaded(text: str, dtype: np.dtype) -> str:
     row = DTYPES[dtype]
     if row.is_converted:
         return f"dlc_{row.suffix}_to_f32({text})"
-    return f"dlc_to_{row.suffix}({text})" if row.header else text
+    return f"dlc_to_{row.suffix}({text})" if row.header and row.c_storage != row.c_compute else text
 
 
 def _c_bits(argument: Expression, dtype: np.dtype) -> str:
@@ -115,8 +115,10 @@ def _c_apply(expression: Apply, binding: float) -> str:
     if op == "select":
         condition, chosen, other = arguments
         return _wrap(f"{c_expression(condition, AND)} ? {c_expression(chosen, AND)} : {c_expression(other, CHOICE)}", CHOICE, binding)
-    if op in INFIX_COMPARE:
+    if op in INFIX_COMPARE and not is_string(operand):
         return _wrap(f"{c_expression(arguments[0], SUM)} {INFIX_COMPARE[op]} {c_expression(arguments[1], SUM)}", COMPARE, binding)
+    if op == "string_concat" or op == "cast" and is_string(operand) != is_string(dtype):  # what makes strings needs the thread's pool
+        return _c_text(expression)
     if op == "cast":
         return _c_cast(arguments[0], dtype, binding)
     if op == "bitcast":
@@ -133,6 +135,27 @@ def _c_apply(expression: Apply, binding: float) -> str:
         if op == "neg":
             return _wrap(f"-{c_expression(arguments[0], UNARY)}", UNARY, binding)
     return f"dlc_{op}_{DTYPES[operand].compute_suffix}({', '.join(c_expression(a) for a in arguments)})"
+
+
+def _c_text(expression: Apply) -> str:
+    """Strings put together, and numbers from and to strings, which are written and read as the widest of their kind."""
+    if expression.op == "string_concat":
+        return f"dlc_string_concat_str(team, {', '.join(c_expression(a) for a in expression.arguments)})"
+    (argument,), to_text = expression.arguments, is_string(expression.dtype)
+    number = argument.dtype if to_text else expression.dtype
+    if number == np.bool_ or is_float(number):
+        widest = DTYPES[number].compute_suffix if to_text or number == np.bool_ else "f64"
+    else:
+        widest = "u64" if integer_range(number)[0] == 0 else "i64"
+    if to_text:
+        return f"dlc_cast_{widest}_str(team, {c_expression(argument)})"
+    text = f"dlc_cast_str_{widest}(team, {c_expression(argument)})"
+    if number == np.bool_:
+        return text
+    return c_expression(Apply("cast", (Local(text, DTYPES_OF_SUFFIX[widest]),), number), UNARY)
+
+
+DTYPES_OF_SUFFIX = {"f64": np.dtype(np.float64), "i64": np.dtype(np.int64), "u64": np.dtype(np.uint64)}
 
 
 def _c_cast(argument: Expression, dtype: np.dtype, binding: float) -> str:
@@ -168,7 +191,8 @@ def c_stored(expression: Expression, dtype: np.dtype) -> str:
     if expression.dtype == dtype and isinstance(expression, Load):  # only moved: the same bits
         return f"{expression.buffer}[{c_dim(expression.index)}]"
     if row.is_converted:
-        rounds = isinstance(expression, Apply) and expression.op == "cast" and expression.arguments[0].dtype != dtype
+        rounds = isinstance(expression, Apply) and expression.op == "cast" and expression.arguments[0].dtype != dtype \
+            and not is_string(expression.arguments[0].dtype)
         return _c_narrowed(expression.arguments[0] if rounds else expression, row.suffix)
     return f"dlc_from_{row.suffix}({c_expression(expression)})"
 

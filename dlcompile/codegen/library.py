@@ -7,7 +7,7 @@ from dlcompile.codegen.dims import Expressions, c_int, linear
 from dlcompile.codegen.interface import Interface, public_type, result_type
 from dlcompile.codegen.names import c_string
 from dlcompile.codegen.steps import Steps
-from dlcompile.graph import Dim, DimLike, dtype_name
+from dlcompile.graph import DTYPES, Dim, DimLike, dtype_name
 from dlcompile.kernels.memory import plan_arena
 from dlcompile.kernels.program import Constraint, Program
 from dlcompile.kernels.target import Target
@@ -182,7 +182,7 @@ struct {name} {{
             yield from self._table("dlc_dim", f"{kind}_dims", [self._dim(d) for p in ports for d in p.type.shape])
             rows, start = [], 0
             for parameter, port in zip(parameters, ports):
-                row = (c_string(port.name), c_string(parameter), c_string(dtype_name(port.type.dtype)), str(port.type.dtype.itemsize),
+                row = (c_string(port.name), c_string(parameter), c_string(dtype_name(port.type.dtype)), str(DTYPES[port.type.dtype].itemsize),
                        str(port.type.rank), f"this_{kind}_dims + {start}" if port.type.rank else "NULL")
                 rows.append(f"{{{', '.join(row)}}}")
                 start += port.type.rank

@@ -21,6 +21,11 @@ class DTypeRow:
     header: str | None = None
 
     @property
+    def itemsize(self) -> int:
+        """Bytes of an element in a library's memory. NumPy's object is a pointer; the library's string has a size too."""
+        return 16 if self.suffix == "str" else self.numpy.itemsize
+
+    @property
     def is_converted(self) -> bool:
         """Whether it is stored as the bits of a float that is computed in float32."""
         return self.header is not None and self.c_compute == "float"
@@ -54,6 +59,7 @@ _ROWS = [
     DTypeRow("uint2", np.dtype(ml_dtypes.uint2), "dlc_narrow", "uint8_t", "u2", "dlc_narrow.h"),
     DTypeRow("complex64", np.dtype(np.complex64), "dlc_complex64", "dlc_complex64", "c64"),
     DTypeRow("complex128", np.dtype(np.complex128), "dlc_complex128", "dlc_complex128", "c128"),
+    DTypeRow("string", np.dtype(object), "dlc_string", "dlc_string", "str", "dlc_text.h"),
 ]
 
 DTYPES: dict[np.dtype, DTypeRow] = {row.numpy: row for row in _ROWS}
@@ -83,6 +89,11 @@ def is_float(dtype: np.dtype) -> bool:
 def is_narrow(dtype: np.dtype) -> bool:
     """A type of less than 16 bits that NumPy does not have: nothing is computed in it, it is converted from and to."""
     return DTYPES[dtype].header == "dlc_narrow.h"
+
+
+def is_string(dtype: np.dtype) -> bool:
+    """Strings: objects of type `str` in NumPy's arrays, UTF-8 in the library."""
+    return dtype == np.dtype(object)
 
 
 def integer_range(dtype: np.dtype) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import numpy as np
 
 from dlcompile.errors import Error, InvalidModelError, ShapeError
 from dlcompile.graph.dim import Dim, DimLike, Symbol, product
-from dlcompile.graph.dtypes import as_dtype, dtype_name
+from dlcompile.graph.dtypes import DTYPES, as_dtype, dtype_name
 from dlcompile.graph.operator import OPERATORS
 
 Shape = tuple[DimLike, ...]
@@ -55,7 +55,7 @@ class TensorType:
 
     @property
     def nbytes(self) -> DimLike:
-        return self.size * self.dtype.itemsize
+        return self.size * DTYPES[self.dtype].itemsize
 
     @property
     def is_static(self) -> bool:

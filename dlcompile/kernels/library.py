@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dlcompile.graph import Node, Tensor
-from dlcompile.kernels import attention, ordering, random, recurrence, scatter, selection
+from dlcompile.kernels import attention, ordering, random, recurrence, scatter, selection, text
 from dlcompile.kernels.access import Storage
 from dlcompile.kernels.group import Context, Group, Lowered
 
@@ -18,6 +18,9 @@ FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
     "flatnonzero": selection.lower_flatnonzero,
     "unique": selection.lower_unique,
     "non_max_suppression": selection.lower_non_max_suppression,
+    "make_strings": text.lower_make_strings,
+    "count_ngrams": text.lower_count_ngrams,
+    **dict.fromkeys(text.CALLS, text.lower_text),
     "lstm_sequence": recurrence.lower_sequence,
     "gru_sequence": recurrence.lower_sequence,
     "rnn_sequence": recurrence.lower_sequence,
@@ -33,6 +36,7 @@ OPERANDS: dict[str, Callable[[Node, Callable[[Tensor], Storage | None]], set[Ten
     "flatnonzero": selection.operands_to_copy,
     "unique": selection.operands_to_copy,
     "non_max_suppression": selection.operands_to_copy,
+    **dict.fromkeys((*text.CALLS, "count_ngrams"), text.operands_to_copy),
 }
 """operator → the operands that have to be copied before its kernel can read them; without a row, all that are views"""
 

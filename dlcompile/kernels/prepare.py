@@ -4,6 +4,7 @@
     conv(x, pad) → conv(pad(x))      padding is explicit, so that it can be written in place
     channels_first → channels_last   for convolutions that no transform has moved
     lstm(x, …) → lstm_sequence(x·W + b, …)     input products of all steps at once (see `kernels.recurrence`)
+    constant of strings → make_strings(offsets, bytes)   weights have no pointers in them
     output that is no value of its own → copy     inputs, constants and repeated outputs get a kernel that writes them
 """
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import DEFINE, OPERATORS, Graph, Node, Tensor, apply, is_float, make_constant, provenance
+from dlcompile.graph import DEFINE, OPERATORS, Graph, Node, Tensor, apply, is_float, is_string, make_constant, provenance, remake
 from dlcompile.kernels.recurrence import split_recurrent
 from dlcompile.kernels.target import Target
 
@@ -23,7 +24,7 @@ def prepare(graph: Graph, target: Target) -> Graph:
     graph = compute_in_float32(graph)
     graph = split_recurrent(graph, target)
     graph = graph.rebuild(_convolution)
-    return own_outputs(graph)
+    return store_strings(own_outputs(graph))
 
 
 def _is_half(dtype: np.dtype) -> bool:
@@ -119,6 +120,24 @@ def _explicit(x: Tensor, w: Tensor, attributes: dict) -> Tensor:
     high = (0, *(p[1] for p in padding), 0)
     attributes["padding"] = tuple((0, 0) for _ in padding)
     return apply("conv_general", ops.pad(x, zero, low, high), w, **attributes)
+
+
+def store_strings(graph: Graph) -> Graph:
+    """constant of strings → make_strings(offsets, bytes)"""
+    made: dict[Tensor, Tensor] = {}
+
+    def stored(tensor: Tensor) -> Tensor:
+        if not tensor.is_constant or not is_string(tensor.dtype):
+            return tensor
+        if tensor not in made:
+            made[tensor] = apply("make_strings", *ops.encoded(tensor.value), shape=tensor.shape)
+        return made[tensor]
+
+    def replace(node: Node, inputs: tuple[Tensor, ...]):
+        new = tuple(map(stored, inputs))
+        return remake(node, new) if new != inputs else None
+
+    return graph.rebuild(replace)
 
 
 def own_outputs(graph: Graph) -> Graph:

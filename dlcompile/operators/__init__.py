@@ -21,6 +21,7 @@ from dlcompile.operators import (  # noqa: F401
                                  resampling,
                                  resize,
                                  selection,
+                                 text,
                                  windows,
 )
 from dlcompile.operators.interpreter import evaluate, evaluate_node

@@ -22,9 +22,12 @@ from dlcompile.graph import (
     is_float,
     is_integer,
     is_narrow,
+    is_string,
     mod,
     register,
 )
+
+from dlcompile.operators.conversion import from_text, to_text
 
 BOOL = np.dtype(np.bool_)
 
@@ -178,7 +181,7 @@ ANY, NUMBER, FLOAT, INTEGER, BIT = "any", "number", "float", "integer", "bool or
 
 ACCEPTS = {
     ANY: lambda d: True,
-    NUMBER: lambda d: d != BOOL,
+    NUMBER: lambda d: d != BOOL and not is_string(d),
     FLOAT: is_float,
     INTEGER: is_integer,
     BIT: lambda d: d == BOOL or is_integer(d),
@@ -273,7 +276,7 @@ def _infer_select(types, attributes):
 
 
 def _evaluate_select(attributes, predicate, on_true, on_false):
-    if any(a.dtype == object for a in (predicate, on_true, on_false)):
+    if predicate.dtype == object or on_true.dtype != on_false.dtype:
         return np.asarray(KNOWN["select"](predicate, on_true, on_false), dtype=object)
     return np.where(predicate, on_true, on_false)
 
@@ -289,7 +292,9 @@ def _infer_cast(types, attributes):
 
 def _evaluate_cast(attributes, x):
     dtype = attributes["dtype"]
-    if x.dtype != object:
+    if is_string(dtype) != is_string(x.dtype) and not any(isinstance(v, (int, Dim)) for v in x.flat if is_string(x.dtype)):
+        return from_text(x, dtype) if is_string(x.dtype) else to_text(x)
+    if x.dtype != object or is_string(dtype):
         with np.errstate(all="ignore"):
             return _cast(x, dtype)
     if dtype == BOOL:

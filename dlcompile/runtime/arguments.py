@@ -8,6 +8,7 @@ import numpy as np
 
 from dlcompile.errors import ArgumentError, Error, ExecutionError
 from dlcompile.runtime.ports import TensorInfo
+from dlcompile.runtime.strings import STRING, text_array
 
 _STATUS_OF_ARGUMENTS = (1, 2)  # dlc_status: DLC_ERROR_ARGUMENT, DLC_ERROR_SHAPE
 
@@ -42,6 +43,8 @@ class Arguments:
         """An aligned C-contiguous array, in this machine's byte order, for input `index`; of its storage type where buffers cannot name its
         own. ArgumentError where the elements are of another type: nothing is cast but Python's own numbers."""
         port = self.inputs[index]
+        if port.dtype == STRING:
+            return text_array(value, f"{self.name}: input {port.name!r}")
         array = self._array(port, value)
         if array.dtype.newbyteorder("=") != port.dtype:
             raise ArgumentError(f"{self.name}: input {port.name!r} must be {port.dtype}, not {array.dtype}")

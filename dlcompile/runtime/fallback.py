@@ -74,7 +74,7 @@ class Caller:
         symbols = ffi.new("int64_t[]", values or 1)
         shapes = tuple(port[5] if port[5] is not None else self._shape(symbols, len(arrays) + i, len(port[2]))
                        for i, port in enumerate(self._outputs))
-        sources = _pointers(arrays)
+        sources, kept = self._sources(arrays)
         context = self._take()
         try:
             if out is None:
@@ -88,6 +88,10 @@ class Caller:
         if status:
             raise self.arguments.failed(status, message)
         return self.arguments.finish(results, out)
+
+    def _sources(self, arrays: list[np.ndarray]) -> tuple[Any, Any]:
+        """(pointers to the inputs, what must be kept while they are used)."""
+        return _pointers(arrays), arrays
 
     def _run(self, context, symbols, sources, shapes: tuple, seconds: np.ndarray | None):
         """(status, outputs) of a run that makes its own outputs."""

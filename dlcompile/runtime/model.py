@@ -143,7 +143,8 @@ def load(path: str | os.PathLike, *, threads: int | None = None) -> CompiledMode
     LibraryError where the file is none, is truncated, is of another format, or needs a CPU that this one is not.
     """
     library = Library(path)
-    unknown = any(symbol == -3 for port in library.info.outputs for symbol, _, _ in port.axes)
+    ports = (*library.info.inputs, *library.info.outputs)
+    unknown = any(port.dtype == object or symbol == -3 for port in ports for symbol, _, _ in (*port.axes, (-1, 0, 0)))
     kind = _StructuredModel if "interface" in library.info.metadata else _DynamicModel if unknown else _StaticModel
     return kind(library, threads)
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcompile.graph import Graph, Node, Tensor, remake
+from dlcompile.graph import Graph, Node, Tensor, is_string, remake
 
 _SAMPLE = 256  # elements that are looked at before two large constants are compared in full
 
@@ -64,6 +64,10 @@ class _Constants:
 
     def _find(self, tensor: Tensor) -> Tensor:
         value = tensor.value
+        if is_string(value.dtype):  # an object's bytes are its address
+            known = self._known.setdefault((value.shape, tuple(value.flat)), [])
+            known.append(tensor)
+            return known[0]
         flat = value.reshape(-1)[:: max(1, value.size // _SAMPLE)]
         digest = hashlib.blake2b(np.ascontiguousarray(flat).tobytes(), digest_size=16).digest()
         key = (value.dtype.name, value.shape, digest)

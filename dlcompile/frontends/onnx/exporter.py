@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,7 @@ def export_onnx(graph: Graph, path: str | os.PathLike | None = None, *, opset: i
     outputs = _declare_outputs(writer, graph)
     proto = helper.make_graph(writer.nodes, graph.name, inputs, outputs)
     model = helper.make_model(
-        proto, opset_imports=[helper.make_opsetid("", opset)], producer_name="dlcompile", ir_version=_ir_version(opset)
+        proto, opset_imports=[helper.make_opsetid("", opset), *_other_imports(writer.domains)], producer_name="dlcompile", ir_version=_ir_version(opset)
     )
     if external_data:
         name = external_data if isinstance(external_data, str) else f"{Path(path).name}.data"
@@ -56,6 +57,14 @@ def export_onnx(graph: Graph, path: str | os.PathLike | None = None, *, opset: i
     if path is not None:
         _write(Path(path), model.SerializeToString())
     return model
+
+
+OTHER_DOMAINS = {"ai.onnx.ml": 5}
+"""the version of each domain beside ONNX's own that its operators are written in"""
+
+
+def _other_imports(domains: Iterable[str]) -> list[onnx.OperatorSetIdProto]:
+    return [helper.make_opsetid(domain, OTHER_DOMAINS[domain]) for domain in sorted(domains)]
 
 
 def _ir_version(opset: int) -> int:

@@ -150,7 +150,7 @@ def element_type(code: int, what: str) -> np.dtype:
         dtype = np.dtype(onnx.helper.tensor_dtype_to_np_dtype(code))
     except (KeyError, TypeError, ValueError):
         dtype = None
-    if dtype not in DTYPES or code == TensorProto.STRING:
+    if dtype not in DTYPES:
         try:
             name = TensorProto.DataType.Name(code)
         except ValueError:
@@ -174,6 +174,8 @@ def read_tensor(proto: TensorProto, source: Source) -> np.ndarray:
     count = 1
     for dim in shape:
         count *= dim
+    if proto.data_type == TensorProto.STRING:
+        return _strings(proto, shape, count, what)
     bits = _BITS.get(proto.data_type)
     stored = (count * bits + 7) // 8 if bits else count * dtype.itemsize
     if proto.data_location == TensorProto.EXTERNAL:
@@ -189,6 +191,15 @@ def read_tensor(proto: TensorProto, source: Source) -> np.ndarray:
     array = data.view(dtype) if data.ctypes.data % dtype.alignment == 0 else data.copy().view(dtype)
     if dtype == np.bool_:
         array = data != 0  # any byte may be in the file, and NumPy takes other than 0 and 1 badly
+    return array.reshape(shape)
+
+
+def _strings(proto: TensorProto, shape: tuple[int, ...], count: int, what: str) -> np.ndarray:
+    """An array of `str`. Bytes that are no UTF-8 go through as they are."""
+    if len(proto.string_data) != count:
+        raise InvalidModelError(f"{what}: {len(proto.string_data)} strings; the shape {list(shape)} needs {count}")
+    array = np.empty(count, object)
+    array[:] = [data.decode("utf-8", "surrogateescape") for data in proto.string_data]
     return array.reshape(shape)
 
 

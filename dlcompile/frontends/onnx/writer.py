@@ -8,7 +8,7 @@ import onnx
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from dlcompile.errors import InvalidModelError, UnsupportedOperatorError
-from dlcompile.graph import OPERATORS, Dim, DimLike, Graph, Node, Symbol, Tensor, is_narrow, make_constant
+from dlcompile.graph import OPERATORS, Dim, DimLike, Graph, Node, Symbol, Tensor, is_narrow, is_string, make_constant
 from dlcompile.graph.dim import Operation
 from dlcompile.graph.graph import topological_order
 
@@ -41,6 +41,7 @@ class Writer:
         self.root = outer.root if outer else self
         if outer is None:
             self.initializers: dict[str, np.ndarray] = {}
+            self.domains: set[str] = set()  # in use beside ONNX's own
             self.used: set[str] = set()
             self.constants: dict[tuple, str] = {}
             self.biases = find_biases(graph)
@@ -72,6 +73,8 @@ class Writer:
         """Write a node; the name of its result, or the list of names of as many as `outputs` says."""
         names = [self.fresh(f"{self.origin or 'value'}_{op_type}_out") for _ in range(outputs or 1)]
         given = {key: value for key, value in attributes.items() if value is not None}
+        if given.get("domain"):
+            self.root.domains.add(given["domain"])
         self.nodes.append(
             helper.make_node(op_type, list(inputs), names, name=self.fresh(self.origin or op_type), **given)
         )
@@ -80,7 +83,8 @@ class Writer:
     def constant(self, value, name: str | None = None, dtype=None) -> str:
         """The name of an initializer holding `value`; small ones that are equal are one."""
         array = np.asarray(value, dtype)
-        key = (array.dtype, array.shape, array.tobytes()) if array.size <= 1024 else (id(value),)
+        content = tuple(array.flat) if is_string(array.dtype) else array.tobytes()  # an object's bytes are its address
+        key = (array.dtype, array.shape, content) if array.size <= 1024 else (id(value),)
         if key not in self.root.constants:
             self.root.constants[key] = made = self.fresh(name or "constant")
             self.root.initializers[made] = array
@@ -261,6 +265,9 @@ def tensor_proto(name: str, array: np.ndarray) -> TensorProto:
     """An initializer, its data raw."""
     if is_narrow(array.dtype):
         return numpy_helper.from_array(array, name)  # several elements in a byte
+    if is_string(array.dtype):
+        data = [text.encode("utf-8", "surrogateescape") for text in array.flat]
+        return TensorProto(name=name, data_type=TensorProto.STRING, dims=array.shape, string_data=data)
     proto = TensorProto(name=name, data_type=onnx_type(array.dtype), dims=array.shape)
     proto.raw_data = np.ascontiguousarray(array).tobytes()
     return proto

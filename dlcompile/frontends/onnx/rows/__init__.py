@@ -24,5 +24,6 @@ from dlcompile.frontends.onnx.rows import (  # noqa: F401
     reduction,
     resizing,
     sequences,
+    text,
     training,
 )
