@@ -1,7 +1,7 @@
 """Slices and padding at positions that only a run knows.
 
-`Position` is a dimension or an int64 scalar. Arithmetic on scalars that are known is done while the model is read, so an axis takes as many new
-dimensions as are really data.
+`Position` is a dimension or an int64 scalar. Arithmetic on scalars that are known is done while the model is read,
+so an axis takes as many new dimensions as are really data.
 """
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from dlcompile import ops
 from dlcompile.frontends.onnx.dynamic import ONE, ZERO, counted_from_the_front, entry, mask_of_axes, scalar
-from dlcompile.graph import Dim, DimLike, Tensor, at_least, dim_max, dim_min, floordiv, make_constant
+from dlcompile.graph import DimLike, Tensor, dim_max, dim_min, floordiv, make_constant
 
 Position = Union[DimLike, Tensor]
 
@@ -29,10 +29,12 @@ def as_scalar(position: Position) -> Tensor:
 
 
 def for_all_axes(vector: Tensor, axes: Tensor, rank: int, otherwise: int) -> list[Position]:
-    """The entry for each of `rank` axes from those for `axes`, which are data; `otherwise` for one that is not among them."""
+    """The entry for each of `rank` axes from those for `axes`, which are data; `otherwise` for one that is not among
+    them."""
     count = axes.type.size
     places = ops.reshape(counted_from_the_front(axes, rank), (count, 1))
-    chosen = ops.select(ops.eq(places, make_constant(np.arange(rank).reshape(1, rank))), ops.reshape(vector, (count, 1)), ZERO)
+    there = ops.eq(places, make_constant(np.arange(rank).reshape(1, rank)))
+    chosen = ops.select(there, ops.reshape(vector, (count, 1)), ZERO)
     every = ops.select(mask_of_axes(axes, rank), ops.reduce_sum(chosen, (0,)), make_constant(np.int64(otherwise)))
     return [entry(every, axis) for axis in range(rank)]
 
@@ -44,8 +46,8 @@ def along_axis(rank: int, axis: int, value, others: Sequence) -> tuple:
 
 # -- slices ------------------------------------------------------------------------------------------------------------
 def slice_axis(x: Tensor, axis: int, start: Position, end: Position, step: Position) -> Tensor:
-    """x[start:end:step] along one axis as NumPy takes it: positions below 0 count from the end, what lies outside is cut off. A step of 0 is
-    an error of the run."""
+    """x[start:end:step] along one axis as NumPy takes it: positions below 0 count from the end, what lies outside is
+    cut off. A step of 0 is an error of the run."""
     extent = scalar(x.shape[axis])
     start, end, stride = as_scalar(start), as_scalar(end), as_scalar(step)
     forward = ops.gt(stride, ZERO)
@@ -75,7 +77,8 @@ def cut(x: Tensor, axis: int, start: DimLike, length: DimLike) -> Tensor:
     """`length` elements along an axis from `start` on."""
     if start == 0 and length == x.shape[axis]:
         return x
-    return ops.slice(x, along_axis(x.rank, axis, start, (0,) * x.rank), along_axis(x.rank, axis, start + length, x.shape))
+    first, last = along_axis(x.rank, axis, start, (0,) * x.rank), along_axis(x.rank, axis, start + length, x.shape)
+    return ops.slice(x, first, last)
 
 
 # -- padding -----------------------------------------------------------------------------------------------------------
@@ -85,7 +88,7 @@ def pad_axis(x: Tensor, axis: int, low: Position, high: Position, value: Tensor)
     extent = scalar(x.shape[axis])
     kept = ops.add(extent, ops.add(ops.minimum(low, ZERO), ops.minimum(high, ZERO)))
     total = ops.add(extent, ops.add(low, high))
-    before = ops.minimum(ops.maximum(low, ZERO), ops.sub(total, kept))  # so that sums that overflow are no places outside
+    before = ops.minimum(ops.maximum(low, ZERO), ops.sub(total, kept))  # inside, where sums overflow too
     start = ops.dim_of(ops.maximum(ops.neg(low), ZERO))
     inside = cut(x, axis, start, ops.dim_of(kept))
     return surrounded(inside, axis, ops.dim_of(before), ops.dim_of(total), value)
@@ -99,7 +102,8 @@ def surrounded(x: Tensor, axis: int, before: DimLike, total: DimLike, value: Ten
 
 
 def extend_axis(x: Tensor, axis: int, low: Position, high: Position, mode: str) -> Tensor:
-    """Padding by elements of `x` itself along one axis: those at the edge, mirrored there, or from the other end. Negative amounts cut off."""
+    """Padding by elements of `x` itself along one axis: those at the edge, mirrored there, or from the other end.
+    Negative amounts cut off."""
     size = scalar(x.shape[axis])
     low, high = as_scalar(low), as_scalar(high)
     place = ops.sub(ops.iota(np.int64, (ops.dim_of(ops.add(size, ops.add(low, high))),), 0), low)

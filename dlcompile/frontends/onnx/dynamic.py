@@ -1,8 +1,9 @@
 """Arguments of operators that only a run knows: axes, shapes, positions computed from data.
 
-The rank of everything is static, so such an argument is a vector of static length, and what follows from it is arithmetic on small int64
-tensors that is compiled like any other. Its results become dimensions (`ops.dim_of`), and the operator is then built of ordinary ones. What
-an argument holds where that can be seen (`partly_known`) stays what it is.
+The rank of everything is static, so such an argument is a vector of static length, and what follows from it is
+arithmetic on small int64 tensors that is compiled like any other. Its results become dimensions (`ops.dim_of`), and
+the operator is then built of ordinary ones. What an argument holds where that can be seen (`partly_known`) stays
+what it is.
 """
 from __future__ import annotations
 
@@ -24,7 +25,8 @@ ZERO, ONE = make_constant(np.int64(0)), make_constant(np.int64(1))
 def partly_known(vector: Tensor, depth: int = _DEEP) -> list[DimLike | float | None]:
     """The entries of a vector (or scalar) of static length: dimensions or numbers, and None for those that are data.
 
-    Shapes are put together of pieces (`Concat` of sizes, a `Gather` here and there): where one of them is data the others are not.
+    Shapes are put together of pieces (`Concat` of sizes, a `Gather` here and there): where one of them is data the
+    others are not.
     """
     if vector.known is not None:
         return vector.known.ravel().tolist()
@@ -32,6 +34,7 @@ def partly_known(vector: Tensor, depth: int = _DEEP) -> list[DimLike | float | N
         return vector.value.ravel().tolist()
     count, node = vector.type.size, vector.producer
     inputs = () if node is None or depth == 0 else node.inputs
+    numbers = [t.known is not None and all(isinstance(i, int) for i in t.known.ravel().tolist()) for t in inputs]
     if inputs and vector.rank <= 1 and all(t.rank <= 1 and isinstance(t.type.size, int) for t in inputs):
         match node.op:
             case "reshape":
@@ -40,20 +43,21 @@ def partly_known(vector: Tensor, depth: int = _DEEP) -> list[DimLike | float | N
                 return partly_known(inputs[0], depth - 1)
             case "concatenate":
                 return [entry for part in inputs for entry in partly_known(part, depth - 1)]
-            case "slice" if vector.rank == 1 and node.attributes["strides"] == (1,) and isinstance(node.attributes["start"][0], int):
+            case "slice" if node.attributes["strides"] == (1,) and isinstance(node.attributes["start"][0], int):
                 start = node.attributes["start"][0]
                 return partly_known(inputs[0], depth - 1)[start:start + count]
-            case "gather" if inputs[1].known is not None and all(isinstance(i, int) for i in inputs[1].known.ravel().tolist()):
+            case "gather" if numbers[1]:
                 whole = partly_known(inputs[0], depth - 1)
                 return [whole[i] if -len(whole) <= i < len(whole) else None for i in inputs[1].known.ravel().tolist()]
     return [None] * count
 
 
 def entries_of(vector: Tensor, what: str) -> tuple[Tensor, list[DimLike | None]]:
-    """An argument as an int64 vector, and its entries as far as they are known. `UnsupportedOperatorError` where the number of its entries is
-    not: the rank of the result would depend on data."""
+    """An argument as an int64 vector, and its entries as far as they are known. `UnsupportedOperatorError` where the
+    number of its entries is not: the rank of the result would depend on data."""
     if not isinstance(vector.type.size, int):
-        raise UnsupportedOperatorError(f"the {what} has {vector.type.size} entries, a number that only a run knows; expected a fixed one")
+        count = f"{vector.type.size} entries, a number that only a run knows"
+        raise UnsupportedOperatorError(f"the {what} has {count}; expected a fixed one")
     known = partly_known(vector)
     return ops.cast(ops.reshape(vector, (len(known),)), np.int64), known
 
@@ -100,7 +104,8 @@ def mask_of_axes(axes: Tensor, rank: int) -> Tensor:
     count = axes.type.size
     places = ops.reshape(counted_from_the_front(axes, rank), (count, 1))
     mask = ops.reduce_or(ops.eq(places, make_constant(np.arange(rank).reshape(1, rank))), (0,))
-    assume_equal(ops.dim_of(ops.reduce_sum(ops.cast(mask, np.int64))), count, "axes are outside of the tensor, or given twice:")
+    found = ops.dim_of(ops.reduce_sum(ops.cast(mask, np.int64)))
+    assume_equal(found, count, "axes are outside of the tensor, or given twice:")
     return mask
 
 
@@ -114,11 +119,13 @@ def without(values: Tensor, mask: Tensor, count: int) -> Tensor:
 
 def reduced(reduction: Callable[[Tensor, tuple[int, ...], bool], Tensor], x: Tensor, axes: Tensor, keepdims: bool,
             keep_if_none: bool) -> Tensor:
-    """`reduction(x, axes, keepdims)` over axes that are data. Each axis is taken as two, of which one is reduced and the other is not; one of
-    them has the extent 1. No axes are all axes, or none where `keep_if_none`."""
+    """`reduction(x, axes, keepdims)` over axes that are data. Each axis is taken as two, of which one is reduced and
+    the other is not; one of them has the extent 1. No axes are all axes, or none where `keep_if_none`."""
     count, rank = axes.type.size, x.rank
     if not isinstance(count, int) and not keepdims:
-        raise UnsupportedOperatorError(f"the rank of the result depends on the number of axes, {count}, that only a run knows")
+        raise UnsupportedOperatorError(
+            f"the rank of the result depends on the number of axes, {count}, that only a run knows"
+        )
     mask = mask_of_axes(axes, rank)
     if isinstance(count, Dim) and not keep_if_none:
         mask = ops.logical_or(mask, ops.eq(scalar(count), ZERO))
@@ -136,7 +143,8 @@ def reduced(reduction: Callable[[Tensor, tuple[int, ...], bool], Tensor], x: Ten
 
 
 def around(x: Tensor, axis: Tensor) -> tuple[DimLike, DimLike, DimLike]:
-    """(elements before, extent, elements after) an axis, the only element of `axis`. A run checks that there is such an axis."""
+    """(elements before, extent, elements after) an axis, the only element of `axis`. A run checks that there is such
+    an axis."""
     shape, place = ops.shape_vector(x.shape), make_constant(np.arange(x.rank))
     axis = counted_from_the_front(ops.reshape(axis, ()), x.rank)
     before = ops.dim_of(ops.reduce_prod(ops.select(ops.lt(place, axis), shape, ONE)))
@@ -146,7 +154,8 @@ def around(x: Tensor, axis: Tensor) -> tuple[DimLike, DimLike, DimLike]:
 
 
 def along(x: Tensor, axis: Tensor, function: Callable[[Tensor], Tensor]) -> Tensor:
-    """What `function`, which works along axis 1 of three, makes of `x` along an axis that is data. It may yield another extent there."""
+    """What `function`, which works along axis 1 of three, makes of `x` along an axis that is data. It may yield
+    another extent there."""
     if x.rank <= 1:  # no choice
         mask_of_axes(axis, x.rank)
         y = function(ops.reshape(x, (1, x.type.size, 1)))
@@ -166,14 +175,14 @@ def broadcast_to(x: Tensor, shape: Sequence[DimLike]) -> Tensor:
         if extent in (1, wanted) or isinstance(extent, int) or not (from_data(extent) or from_data(wanted)):
             continue
         own = scalar(extent)
-        covered = ops.dim_of(ops.select(ops.eq(own, ONE), scalar(wanted), own))  # which `ops.broadcast_to` holds against `wanted`
+        covered = ops.dim_of(ops.select(ops.eq(own, ONE), scalar(wanted), own))  # checked below: it is `wanted`
         x = ops.gather(x, ops.minimum(ops.iota(np.int64, (covered,), 0), ops.sub(own, ONE)), axis)
     return ops.broadcast_to(x, shape)
 
 
 def together(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """The tensors, ready to broadcast to one shape: where they meet with different extents of which only a run knows whether they are 1, each
-    is broadcast to what comes of it."""
+    """The tensors, ready to broadcast to one shape: where they meet with different extents of which only a run knows
+    whether they are 1, each is broadcast to what comes of it."""
     if not any(from_data(d) for t in tensors for d in t.shape):
         return tensors
     rank = max(t.rank for t in tensors)
@@ -248,6 +257,7 @@ def expanded(x: Tensor, shape: Tensor) -> tuple[DimLike, ...]:
             continue
         asked = entry(vector, index)
         wanted = ops.dim_of(ops.select(ops.eq(asked, ONE), scalar(extent), asked))
-        static = isinstance(extent, int) and extent != 1
-        result.append(assume_equal(wanted, extent, "broadcasting, an extent is neither 1 nor that of the operand:") if static else wanted)
+        if isinstance(extent, int) and extent != 1:
+            wanted = assume_equal(wanted, extent, "broadcasting, an extent is neither 1 nor that of the operand:")
+        result.append(wanted)
     return tuple(result)

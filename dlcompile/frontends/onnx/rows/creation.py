@@ -74,7 +74,8 @@ def range_(node: OnnxNode, start: Tensor, limit: Tensor, delta: Tensor) -> Tenso
 
 
 def _steps(start: Tensor, limit: Tensor, delta: Tensor) -> Tensor:
-    """max(ceil((limit - start) / delta), 0) as an int64 scalar, of floats computed in float64; -1, which is no dimension, where that is no number."""
+    """max(ceil((limit - start) / delta), 0) as an int64 scalar, of floats computed in float64; -1, which is no
+    dimension, where that is no number."""
     none, wrong = make_constant(np.int64(0)), make_constant(np.int64(-1))
     if is_float(start.dtype):
         start, limit, delta = (ops.cast(t, np.float64) for t in (start, limit, delta))

@@ -8,7 +8,18 @@ from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.frontends.onnx import cutting, dynamic
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.shapes import as_axes, as_axis, assume_equal, axes_of, clamp
-from dlcompile.graph import DimLike, Tensor, at_least, ceildiv, dim_max, dim_min, floordiv, known_dims, make_constant, product
+from dlcompile.graph import (
+    DimLike,
+    Tensor,
+    at_least,
+    ceildiv,
+    dim_max,
+    dim_min,
+    floordiv,
+    known_dims,
+    make_constant,
+    product,
+)
 
 
 @importer("Identity")
@@ -151,10 +162,11 @@ def slice_(
     node: OnnxNode, x: Tensor, starts: Tensor, ends: Tensor, axes: Tensor | None = None, steps: Tensor | None = None
 ) -> Tensor:
     if dynamic.is_known(starts) and dynamic.is_known(ends) and dynamic.known_axes(axes) and dynamic.known_axes(steps):
-        return _slice(x, known_dims(starts), known_dims(ends), axes_of(axes), None if steps is None else known_dims(steps))
+        strides = None if steps is None else known_dims(steps)
+        return _slice(x, known_dims(starts), known_dims(ends), axes_of(axes), strides)
     steps = make_constant(np.ones(starts.shape, np.int64)) if steps is None and starts.type.is_static else steps
-    bounds = [cutting.positions(*dynamic.entries_of(t, what))
-              for t, what in ((starts, "starts of the slice"), (ends, "ends of the slice"), (steps, "steps of the slice"))]
+    bounds = [cutting.positions(*dynamic.entries_of(t, f"list of {what}"))
+              for t, what in ((starts, "starts"), (ends, "ends"), (steps, "steps"))]
     bounds[2] = [step if isinstance(step, int) else cutting.as_scalar(step) for step in bounds[2]]
     if not dynamic.known_axes(axes):
         _check_lengths(*bounds, dynamic.entries_of(axes, "list of axes")[1])
@@ -235,12 +247,13 @@ def split(node: OnnxNode, x: Tensor, sizes: Tensor | None = None) -> tuple[Tenso
     if known.count(None) == 1:  # what the others leave
         index = known.index(None)
         given = [d for d in known if d is not None]
-        known[index] = assume_equal(extent - sum(given), ops.dim_of(dynamic.entry(vector, index)), "sizes of the parts:")
+        told = ops.dim_of(dynamic.entry(vector, index))
+        known[index] = assume_equal(extent - sum(given), told, "sizes of the parts:")
     if None not in known:
         return _split(node, x, known)
     assume_equal(ops.dim_of(ops.reduce_sum(vector, (0,))), extent, "sizes of the parts:")
     parts = []
-    for index, dim in enumerate(known):  # none is longer than what is left, so that nothing else is read before all are known
+    for index, dim in enumerate(known):  # none is longer than what is left: before all are known nothing else is read
         left = ops.dim_scalar(extent - sum(parts))
         parts.append(ops.dim_of(ops.minimum(dynamic.entry(vector, index), left)) if dim is None else dim)
     return _split(node, x, parts)

@@ -32,7 +32,8 @@ def _numbers(vector: Tensor, what: str) -> list[float | Tensor]:
         return value.ravel().tolist()
     if not isinstance(vector.type.size, int):
         raise UnsupportedOperatorError(f"the {what} are {vector.type}; expected a fixed number of entries")
-    return [dynamic.entry(ops.cast(vector, np.float32), i) if known is None else known for i, known in enumerate(dynamic.partly_known(vector))]
+    known, floats = dynamic.partly_known(vector), ops.cast(vector, np.float32)
+    return [dynamic.entry(floats, i) if number is None else number for i, number in enumerate(known)]
 
 
 def _resize_of_old(node: OnnxNode, x: Tensor, scales: Sequence[float | Tensor]) -> Tensor:
@@ -148,7 +149,8 @@ def _sized(node: OnnxNode, x: Tensor, axes: Sequence[int], vector: Tensor,
         better = (ops.lt if smallest else ops.gt)(ops.mul(size, down), ops.mul(up, extent))
         up, down = ops.select(better, size, up), ops.select(better, extent, down)
     two = make_constant(np.int64(2))
-    rounded = [ops.dim_of(ops.div(ops.add(ops.mul(ops.mul(up, extent), two), down), ops.mul(down, two))) for extent in extents]
+    doubled = [ops.add(ops.mul(ops.mul(up, extent), two), down) for extent in extents]  # half a denominator more
+    rounded = [ops.dim_of(ops.div(numerator, ops.mul(down, two))) for numerator in doubled]
     scale = ops.div(ops.cast(up, np.float32), ops.cast(down, np.float32))
     return _with(x, axes, rounded), _for_all(x, axes, [scale] * len(axes), 1.0)
 
