@@ -17,22 +17,27 @@ from dlcompile.graph import Graph
 
 OLDEST_OPSET, DEFAULT_OPSET = 18, 23
 IR_VERSION = 10  # of onnx 1.16: what its own opsets need no more than, and older runtimes take
+OF_OPERATORS = {"bitcast": 26}
+OF_TYPES = {"float8_e8m0fnu": 24, "int2": 25, "uint2": 25}
+"""the opset that brought what ONNX did not have before"""
 _INSIDE_LIMIT = 2**31 - 2**20  # bytes of weights in the file itself; protobuf ends at 2 GiB
 _SMALLEST_OUTSIDE = 1024
 _PAGE = 4096
 
 
-def export_onnx(graph: Graph, path: str | os.PathLike | None = None, *, opset: int = DEFAULT_OPSET,
+def export_onnx(graph: Graph, path: str | os.PathLike | None = None, *, opset: int | None = None,
                 external_data: bool | str | None = None) -> onnx.ModelProto:
     """`graph` as an ONNX model, which is returned and, where a path is given, written there.
 
-    Composites are written as the ONNX operators they are named after, as far as `opset` (18 or newer) has them, and
-    decomposed otherwise. Names of inputs and outputs and symbolic dimensions (as `dim_param`) are kept.
+    opset: 18 or newer; None: 23, or the first after it that has what the graph needs.
+    Composites are written as the ONNX operators they are named after, as far as the opset has them, and decomposed
+    otherwise. Names of inputs and outputs and symbolic dimensions (as `dim_param`) are kept.
     external_data: where the weights go: in the file (False), in a file beside it (True: `<path>.data`, or its name);
     None decides by the 2 GiB that one file can hold. Raises `UnsupportedOperatorError` for an operator that ONNX cannot
     express.
     """
     newest = onnx.defs.onnx_opset_version()
+    opset = needed_opset(graph) if opset is None else opset
     if not OLDEST_OPSET <= opset <= newest:
         raise ArgumentError(f"opset {opset}; expected {OLDEST_OPSET} to {newest}")
     total = sum(t.value.nbytes for t in graph.constants)
@@ -57,6 +62,16 @@ def export_onnx(graph: Graph, path: str | os.PathLike | None = None, *, opset: i
     if path is not None:
         _write(Path(path), model.SerializeToString())
     return model
+
+
+def needed_opset(graph: Graph) -> int:
+    """The first opset from DEFAULT_OPSET on that has the operators and the element types of a graph and of those inside of it."""
+    needed = DEFAULT_OPSET
+    for node in graph.nodes:
+        types = [OF_TYPES.get(t.dtype.name, 0) for t in (*node.inputs, *node.outputs)]
+        inner = [needed_opset(a) for a in node.attributes.values() if isinstance(a, Graph)]
+        needed = max(needed, OF_OPERATORS.get(node.op, 0), *types, *inner)
+    return needed
 
 
 OTHER_DOMAINS = {"ai.onnx.ml": 5}

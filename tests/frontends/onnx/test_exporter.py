@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import helper
+from onnx.reference import ReferenceEvaluator
 
 from dlcompile import ops
 from dlcompile.errors import ArgumentError, InvalidModelError
@@ -493,3 +494,61 @@ def test_round_trip_of_control_flow():
     graph = import_onnx(made)
     check_export(graph, feeds)
     check_export(import_onnx(export_onnx(graph)), feeds)
+
+
+def reference(written, *arrays):
+    """The results of the onnx package's own evaluator."""
+    evaluator = ReferenceEvaluator(written)
+    return evaluator.run(None, dict(zip([i.name for i in written.graph.input], arrays)))
+
+
+def opset_of(written):
+    return written.opset_import[0].version
+
+
+def test_the_opset_is_one_that_has_what_the_graph_needs():
+    assert opset_of(export_onnx(build(ops.exp, V))) == 23
+    bits = build(lambda x: ops.bitcast(x, np.int32), (F, (3,)))
+    assert opset_of(export_onnx(bits)) == 26
+    inside = body_of(lambda s, x: (s, ops.bitcast(ops.bitcast(x, np.int32), F)), (F, ()), (F, ()))
+    loop = build(lambda s, x: ops.scan(inside, s, x, num_carry=1, num_scanned=1, length=4), (F, ()), (F, (4,)))
+    assert opset_of(export_onnx(loop)) == 26
+    assert opset_of(export_onnx(bits, opset=27)) == 27
+
+
+def test_running_products_have_an_operator_since_opset_26():
+    x = normal(3, 4)
+    for options in ((0, False, False), (1, True, False), (1, False, True), (0, True, True)):
+        graph = build(lambda t, o=options: ops.cumprod(t, *o), (F, (3, 4)))
+        written = export_onnx(graph, opset=26)
+        assert op_types(written) == ["CumProd"]
+        expected = evaluate(graph, [x])[0]
+        for model_ in (written, export_onnx(graph)):
+            np.testing.assert_allclose(reference(model_, x)[0], expected, rtol=1e-6)
+
+
+def test_uneven_padding_of_pools_has_a_name():
+    def written(window, strides, padding):
+        graph = build(lambda x: ops.reduce_window(x, "max", (1, 1, *window), (1, 1, *strides), ((0, 0), (0, 0), *padding)),
+                      (F, (1, 2, 7, 8)))
+        (node,) = (n for n in check_export(graph).graph.node if n.op_type == "MaxPool")
+        return {a.name: a.s.decode() or list(a.ints) for a in node.attribute if a.name in ("auto_pad", "pads")}
+
+    assert written((2, 3), (1, 2), ((0, 1), (0, 1))) == {"auto_pad": "SAME_UPPER"}
+    assert written((2, 3), (1, 2), ((1, 0), (1, 0))) == {"auto_pad": "SAME_LOWER"}
+    assert written((3, 3), (1, 1), ((1, 1), (1, 1))) == {"pads": [1, 1, 1, 1]}
+    assert written((2, 3), (1, 2), ((0, 1), (1, 0))) == {"pads": [0, 1, 1, 0]}
+
+
+def test_numbers_that_a_loop_collects_are_a_vector():
+    """The onnx reference evaluator makes a matrix of them where a loop collects them as they are."""
+    body = helper.make_graph(
+        [helper.make_node("Mul", ["state", "state"], ["next"]), helper.make_node("Identity", ["state"], ["item"]),
+         helper.make_node("Identity", ["going"], ["on"])], "body",
+        [helper.make_tensor_value_info("step", 7, []), helper.make_tensor_value_info("going", 9, []), helper.make_tensor_value_info("state", 1, [])],
+        [helper.make_tensor_value_info("on", 9, []), helper.make_tensor_value_info("next", 1, []), helper.make_tensor_value_info("item", 1, [])])
+    loop = model([helper.make_node("Loop", ["n", "", "x"], ["last", "items"], body=body)], {"n": (np.int64, ()), "x": (F, ())}, ["last", "items"])
+    written = export_onnx(import_onnx(loop))
+    last, items = reference(written, np.int64(3), F(2))
+    assert last == 256
+    np.testing.assert_array_equal(items, F([2, 4, 16]))

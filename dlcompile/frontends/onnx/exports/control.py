@@ -76,7 +76,11 @@ def while_(writer: Writer, node: Node, *names: str) -> list[str]:
         formal.append(helper.make_tensor_value_info(states[-1], onnx_type(tensor.dtype), _loose(tensor)))
     inner.names.update(zip(body.inputs, (*states, *names[count:]), strict=True))
     inner.write(body)
-    after = [inner.emit("Identity", [inner.find(t)]) for t in body.outputs]
+    after = [inner.emit("Identity", [inner.find(t)]) for t in body.outputs[:count]]
+    # numbers are stacked as vectors of one, which all runtimes stack alike: the onnx reference evaluator makes a matrix of numbers
+    flat, numbers = writer.vector([-1]), {i for i, t in enumerate(body.outputs) if i >= count and t.rank == 0}
+    after += [inner.emit("Reshape", [inner.find(t), flat]) if i in numbers else inner.emit("Identity", [inner.find(t)])
+              for i, t in enumerate(body.outputs) if i >= count]
     # the next condition is asked of the next carries, whose dimensions are others than those of the body's inputs
     asked = Writer(condition, writer.opset, inner)
     asked.nodes = inner.nodes
@@ -84,8 +88,10 @@ def while_(writer: Writer, node: Node, *names: str) -> list[str]:
     asked.write(condition)
     proceed = asked.emit("Identity", [asked.find(condition.outputs[0])])
     outputs = [helper.make_tensor_value_info(proceed, TensorProto.BOOL, [])]
-    outputs += [helper.make_tensor_value_info(n, onnx_type(t.dtype), _loose(t)) for n, t in zip(after, body.outputs)]
+    outputs += [helper.make_tensor_value_info(n, onnx_type(t.dtype), [1] if i in numbers else _loose(t))
+                for i, (n, t) in enumerate(zip(after, body.outputs))]
     outputs.append(helper.make_tensor_value_info(inner.emit("Identity", [step]), TensorProto.INT64, []))
     graph = helper.make_graph(inner.nodes, "body", formal, outputs)
     *made, steps = writer.emit("Loop", ["", *first, *names[:count]], len(body.outputs) + 1, body=graph)
+    made = [writer.emit("Reshape", [name, flat]) if i in numbers else name for i, name in enumerate(made)]
     return [*made, writer.emit("Size", [steps])]
