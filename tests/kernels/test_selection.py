@@ -83,6 +83,21 @@ def test_any_number_of_threads(threads):
         np.testing.assert_array_equal(got, expected)
 
 
+@pytest.mark.parametrize("axis", [None, 0, 1])
+def test_unique_strings(axis):
+    """By their code points; a part of another string comes before it."""
+    x = RNG.choice(np.array(["b", "", "ä", "ba", "b\0", "zz" * 40, "日本"], object), (40, 2))
+    tensor = make_input("x", object, (symbol("n"), 2))
+    outputs = [*ops.unique(tensor, axis), *ops.unique(tensor, axis, sorted=False)]
+    graph = Graph("strings", [tensor], outputs)
+    got = dlcompile.compile(graph)(x)
+    for a, b in zip(got, evaluate(graph, [x]), strict=True):
+        np.testing.assert_array_equal(a, b)
+    if axis is None:
+        for a, b in zip(got, np.unique(x, True, True, True)):
+            np.testing.assert_array_equal(a, b.reshape(a.shape))
+
+
 # -- what they mean ---------------------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("axis", [None, 0, 1, -1])
 def test_unique_is_numpys(axis):
