@@ -22,11 +22,12 @@ from dlcompile.ops.elementwise import div, ne, rem
 
 
 def flatnonzero(x: TensorLike) -> Tensor:
-    """The positions [k] (int64) of the elements of `x` that are not 0, in row-major order."""
+    """The positions [k] (int64) of the elements of `x` that are not 0 (of strings: not empty), in row-major order."""
     x = as_tensor(x)
     if x.is_constant:
         return make_constant(np.flatnonzero(x.value).astype(np.int64))
-    mask = x if x.dtype == np.bool_ else ne(x, make_constant(np.zeros((), x.dtype)))
+    zero = np.array("" if x.dtype == object else 0).astype(x.dtype)
+    mask = x if x.dtype == np.bool_ else ne(x, make_constant(zero))
     positions, count = apply("flatnonzero", mask if x.rank == 1 else reshape(mask, (x.type.size,)))
     return slice(positions, (0,), (dim_of(count),))
 
