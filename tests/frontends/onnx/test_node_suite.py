@@ -24,7 +24,7 @@ LEFT_OUT = {
     ),
     "training": r"train|^test_(adam|adagrad|momentum|nesterov)|batchnorm_.*_training",
     "text": r"string|tfidf|regex|label_encoder|StringNormalizer|strnorm",
-    "randomness": r"bernoulli|random",
+    "randomness": r"bernoulli",
     "operators without a row": (
         r"gridsample|roialign|^test_dft|^test_stft|col2im|deform_conv|^test_det_|"
         r"image_decoder|"
