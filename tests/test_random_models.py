@@ -13,8 +13,8 @@ from tests.random_models.builder import OPSETS, grow
 from tests.random_models.entries.table import ENTRIES
 from tests.random_models.running import BATCH, compiled, describe, findings, interpreted, reduced, screened, seeded
 
-SEEDS = 64  # evaluated by NumPy, a few times in a second
-COMPILED = 8  # compiled for each target: what takes time is the C compiler
+SEEDS = 48  # evaluated by NumPy, a few times in a second
+COMPILED = 3  # compiled for each target: what takes time is the C compiler
 
 
 @st.composite

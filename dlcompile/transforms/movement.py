@@ -94,7 +94,7 @@ def full_slice(node: Node) -> Answer:
 def slice_of_slice(node: Node) -> Answer:
     """slice(slice(x, a, ·, s), b, ·, t) → slice(x, a + b*s, ·, s*t)."""
     inner = made_by(node.inputs[0], "slice")
-    if not inner:
+    if not inner or 0 in node.output.shape:
         return None
     first, second = inner.attributes, node.attributes
     start = tuple(a + b * s for a, b, s in zip(first["start"], second["start"], first["strides"]))

@@ -68,6 +68,8 @@ def shift_before(node: Node) -> Answer:
     if inner is None:
         return None
     w = node.inputs[1]
+    if node.op == "dot_general" and len(axes_of(node, 1)[1]) != 1:
+        return None  # a product with a vector has no axis of outputs
     if node.op == "conv_general" and any(p != 0 for pair in node.attributes["padding"] for p in pair):
         return None
     if node.op == "conv_general" and any(d != 1 for d in node.attributes["lhs_dilation"]):

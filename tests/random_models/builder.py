@@ -254,7 +254,7 @@ class Builder:
         results = self._evaluated(nodes, inputs, arrays)
         if any(r.shape != s.shape for r, s in zip(results, like)):
             raise Unsuitable("small errors change the shape")
-        return [disturb(r, tolerance.result, self.numbers, sign, tolerance.absolute) for r in results]
+        return [disturb(r, tolerance.result, self.numbers, sign, tolerance.absolute, s) for r, s in zip(results, like)]
 
     def _keep(self, value: Value, reuse: bool) -> Value:
         if reuse:

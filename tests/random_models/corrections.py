@@ -86,7 +86,7 @@ def _reduce_integers(node, arrays, opset):
 @correction("LpNormalization")
 def lp_normalization(evaluate, node, arrays, opset):
     """Takes no absolute values."""
-    attributes, x = attributes_of(node), arrays[0].astype(np.float64)
+    attributes, x = attributes_of(node), arrays[0] if arrays[0].dtype.itemsize > 2 else arrays[0].astype(np.float64)
     p = attributes.get("p", 2)
     norm = (np.abs(x) ** p).sum(axis=attributes.get("axis", -1), keepdims=True) ** (1 / p)
     return [np.where(norm == 0, 0, x / norm).astype(arrays[0].dtype)]

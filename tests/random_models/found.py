@@ -176,6 +176,21 @@ def scan_over_what_a_loop_collects(b):
 
 
 @found
+def sum_before_a_product_with_a_vector(b):
+    """A product of matrix and vector was taken to have an axis of outputs."""
+    y, = b.add("Gemm", [given(b, 17, 5), given(b, 5, 5), b.constant(v.ordinary(b.numbers, v.FLOAT32, (1, 5)))], tolerance=SUM)
+    b.add("MatMul", [y, b.constant(v.ordinary(b.numbers, v.FLOAT32, (5,)))], tolerance=SUM)
+
+
+@found
+def empty_slice_of_a_slice(b):
+    x = given(b, 8, 6, 3, symbols=True)
+    b.pinned[x.name] = {0}
+    y, = b.add("Slice", [x, b.integers([1]), b.integers([7]), b.integers([0])], tolerance=EXACT)
+    b.add("Slice", [y, b.integers([0]), b.integers([-7]), b.integers([0]), b.integers([2])], tolerance=EXACT)
+
+
+@found
 def slice_of_a_choice(b):
     """The check that an axis is not empty forgot what the axis's extent is defined by."""
     x, first = given(b, 3, 5), b.given(np.array(True), constant=0)

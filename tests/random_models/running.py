@@ -92,13 +92,13 @@ def screened(models: Sequence[RandomModel]) -> tuple[list[RandomModel], list[Fin
     """The models that come out right without the C, and what is wrong with the others.
 
     A compiled model takes two dimensions as equal where it cannot see whether they are (a symbol broadcast to something, the last
-    element of an axis that may be empty), and refuses to run where they differ. Where these inputs make it refuse, the dimensions become
-    numbers: what is left is a model that has to be right.
+    element of an axis that may be empty), and refuses to run where they differ; where they always differ but for a few sizes it refuses
+    to compile. Where these inputs are such, the dimensions become numbers: what is left is a model that has to be right.
     """
     right, wrong = [], []
     for model in models:
         found = findings([model], interpreted)
-        if found and "must be equal" in found[0].what and model.dims:
+        if found and ("must be equal" in found[0].what or " differ" in found[0].what):
             model = static(model)
             found = findings([model], interpreted)
         wrong += found

@@ -34,13 +34,18 @@ SUM = Tolerance(2, 2)
 ITERATED = Tolerance(8, 8)  # steps of a recurrence, products of many
 
 
-def disturb(array: np.ndarray, units: float, random: np.random.Generator, sign: int, absolute: float = 0.0) -> np.ndarray:
-    """The array with each float moved by up to that many units in its last place; the same with the other sign moves the other way."""
+def disturb(array: np.ndarray, units: float, random: np.random.Generator, sign: int, absolute: float = 0.0,
+            away: np.ndarray | None = None) -> np.ndarray:
+    """The array with each float moved by that many units in its last place; the same with the other sign moves the other way.
+    `away`: what it is to be moved further from, where it is not the same already."""
     if not is_float(array.dtype) or not (units or absolute):
         return array
     directions = np.where(random.random(array.shape) < 0.5, 1.0, -1.0) * sign
     values = array.astype(np.float64)
     with np.errstate(all="ignore"):
+        if away is not None:
+            further = np.sign(values - away.astype(np.float64))
+            directions = np.where(np.abs(further) == 1, further, directions)
         unit = epsilon(array.dtype)
         return (values + directions * unit * (units * np.abs(values) + absolute)).astype(array.dtype)
 

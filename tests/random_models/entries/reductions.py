@@ -18,7 +18,7 @@ MOVED = 18  # the opset in which the axes of most reductions became an input
 def reduce(b: Builder, op: str) -> None:
     def suits(value) -> bool:
         if v.is_float(value.dtype) or not rooted:
-            return op != "ReduceMean" or v.is_float(value.dtype) or value.moderate
+            return op != "ReduceMean" or v.is_float(value.dtype) or value.moderate and value.array.size > 0
         return value.array.size > 0 and bool(np.all((value.array > 0) & (value.array < 30)))
 
     rooted = op in ("ReduceL2", "ReduceLogSum", "ReduceLogSumExp")
