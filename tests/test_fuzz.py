@@ -57,6 +57,9 @@ FOUND = {
         f"a{i + 1} = Max(a{i}, b{i}) b{i + 1} = Min(a{i + 1}, b{i}) " for i in range(25)) + "y = ConstantOfShape(b25) }",
     "a vector of very many sizes": "g (float[n, m] x) => (y) { s0 = Shape(x) " + "".join(
         f"s{i + 1} = Concat<axis = 0>(s{i}, s{i}) " for i in range(20)) + "y = Cast<to = 1>(s20) }",
+    "a float made complex": "g (float[n] x) => (y) { z = Exp(x) y = Cast<to = 14>(z) }",
+    "a concatenation of very many": "g (float[3] x) => (y) { a = Exp(x) " + "".join(f"b{i} = Add(x, a) " for i in range(300))
+                                    + f"c = Concat<axis = 0>({', '.join(f'b{i}' for i in range(300))}) y = Exp(c) }}",
     "a long line of elementwise nodes": "g (float[3] x0) => (y) { " + "".join(f"x{i + 1} = Exp(x{i}) " for i in range(700)) + "y = Neg(x700) }",
 }
 

@@ -167,7 +167,7 @@ def _c_cast(argument: Expression, dtype: np.dtype, binding: float) -> str:
             return c_expression(argument, binding)
         wide = c_expression(argument)
         return f"dlc_to_{target.suffix}({f'dlc_cast_{source.compute_suffix}_i32({wide})' if is_float(argument.dtype) else wide})"
-    if is_float(argument.dtype) and not is_float(dtype):
+    if is_float(argument.dtype) and not is_float(dtype) and dtype.kind != "c":
         return f"dlc_cast_{source.compute_suffix}_{target.suffix}({c_expression(argument)})"
     if target.is_converted and source.suffix != target.suffix:  # the rounding of the narrow type is meant
         if target.header == "dlc_half.h" and source.compute_suffix == "f32":

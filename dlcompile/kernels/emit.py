@@ -205,6 +205,9 @@ def _pad(emitter: Emitter, node: Node, at: Coordinates) -> Expression:
     return emitter.guarded(inside, lambda: emitter.value(operand, source), lambda: emitter.value(fill, ()))
 
 
+FEW_PIECES = 16  # of a concatenation, which are told apart one after another
+
+
 def _concatenate(emitter: Emitter, node: Node, at: Coordinates) -> Expression:
     axis = node.attributes["axis"]
     start: DimLike = 0
@@ -213,17 +216,15 @@ def _concatenate(emitter: Emitter, node: Node, at: Coordinates) -> Expression:
         pieces.append((start, tensor))
         start = start + tensor.shape[axis]
 
-    def piece(position: int) -> Expression:
-        begin, tensor = pieces[position]
-
-        def here() -> Expression:
+    def among(first: int, last: int) -> Expression:
+        """The element where it is in one of pieces first ... last - 1, found by halving: many pieces are not deep."""
+        begin, tensor = pieces[first]
+        if last - first == 1:
             return emitter.value(tensor, (*at[:axis], at[axis] - begin, *at[axis + 1:]))
+        middle = first + 1 if last - first <= FEW_PIECES else (first + last) // 2
+        return emitter.guarded(less(at[axis], pieces[middle][0]), lambda: among(first, middle), lambda: among(middle, last))
 
-        if position + 1 == len(pieces):
-            return here()
-        return emitter.guarded(less(at[axis], pieces[position + 1][0]), here, lambda: piece(position + 1))
-
-    return piece(0)
+    return among(0, len(pieces))
 
 
 def _gather(emitter: Emitter, node: Node, at: Coordinates) -> Expression:

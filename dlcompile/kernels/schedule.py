@@ -38,6 +38,8 @@ FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
 }
 """form → how a group of it becomes a kernel; the tile form, which needs a plan, is lowered by `lower_contraction`"""
 
+MOST_VIEWS = 12  # in a row: what is read through them is at an index whose expression can double with each
+
 KEPT_COMPOSITES = frozenset(library.FORMS)
 """composites that have a kernel of their own; the others must be decomposed before scheduling"""
 
@@ -135,7 +137,13 @@ class Scheduler:
     def _operands_in_memory(self) -> frozenset[Tensor]:
         """Views that must be copied because a kernel reads them through a pointer and they are not strided arrays."""
         found: set[Tensor] = set()
+        views: dict[Tensor, int] = {}  # how many of them lie between a tensor and memory
         for node in self.graph.nodes:
+            if node.op in VIEWS:
+                views[node.output] = views.get(node.inputs[0], 0) + 1
+                if views[node.output] >= MOST_VIEWS:
+                    found.add(node.output)
+                    views[node.output] = 0
             if node.op in library.FORMS:
                 found |= library.operands_to_copy(node, _assumed)
             elif node.op in STEPS:

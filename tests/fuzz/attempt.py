@@ -118,7 +118,7 @@ def complaints(project: Project, folder: Path) -> str:
     directory.mkdir()
     project.write_sources(directory)
     sources = [name for name in project.sources if name.endswith(".c")]
-    command = [*find_compiler().command, *project.flags, "-O0", "-fsyntax-only", f"-I{csrc_dir()}", "-I.", *sources]
+    command = [*find_compiler().command, *project.flags, "-O0", "-fsyntax-only", "-Werror=implicit-function-declaration", f"-I{csrc_dir()}", "-I.", *sources]
     result = subprocess.run(command, cwd=directory, capture_output=True, text=True, errors="replace", env={**os.environ, "LC_ALL": "C"})
     return result.stderr.strip() or f"status {result.returncode}" if result.returncode else ""
 
