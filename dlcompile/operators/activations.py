@@ -12,7 +12,7 @@ from dlcompile.operators.composite import composite, scalar
 SELU_ALPHA, SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875  # Klambauer et al. 2017, as ONNX rounds them
 
 
-@composite("relu")
+@composite("relu", rounds=False)
 def relu(attributes, x: Tensor) -> Tensor:
     """max(x, 0)"""
     return ops.maximum(x, scalar(x, 0))
@@ -100,7 +100,7 @@ def hard_swish(attributes, x: Tensor) -> Tensor:
     return ops.mul(x, hard_sigmoid({"alpha": 1 / 6, "beta": 0.5}, x))
 
 
-@composite("thresholded_relu")
+@composite("thresholded_relu", rounds=False)
 def thresholded_relu(attributes, x: Tensor) -> Tensor:
     """x where x > alpha, else 0"""
     return ops.select(ops.gt(x, scalar(x, attributes["alpha"])), x, scalar(x, 0))
@@ -116,7 +116,7 @@ def shrink(attributes, x: Tensor) -> Tensor:
     return ops.select(ops.lt(x, scalar(x, -lambd)), ops.add(x, scalar(x, bias)), upper)
 
 
-@composite("clip")
+@composite("clip", rounds=False)
 def clip(attributes, x: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """min(max(x, low), high); low and high are scalars"""
     return ops.minimum(ops.maximum(x, low), high)
@@ -148,7 +148,7 @@ def logsumexp(attributes, x: Tensor) -> Tensor:
     return y if attributes["keepdims"] else ops.squeeze(y, axes)
 
 
-@composite("hardmax")
+@composite("hardmax", rounds=False)
 def hardmax(attributes, x: Tensor) -> Tensor:
     """1 at the first largest element along `axis`, 0 elsewhere"""
     axis = attributes["axis"]

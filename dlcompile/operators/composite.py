@@ -1,24 +1,49 @@
 """Registering composites: operators that keep their name in the graph and mean what their decomposition means."""
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import numpy as np
 
-from dlcompile.graph import DimLike, Operator, Tensor, make_constant, register
+from dlcompile import ops
+from dlcompile.graph import DimLike, Operator, Tensor, is_float, make_constant, register
 from dlcompile.graph.graph import topological_order
 from dlcompile.graph.operator import OPERATORS
 from dlcompile.graph.tensor import make_input
 
 
-def composite(name: str, *, outputs: int = 1, flops: Callable[..., DimLike] | None = None) -> Callable:
-    """Decorator: register `decompose(attributes, *tensors)` as the composite `name`. Its cost is the decomposition's unless given."""
+def composite(name: str, *, outputs: int = 1, flops: Callable[..., DimLike] | None = None, rounds: bool = True) -> Callable:
+    """Decorator: register `decompose(attributes, *tensors)` as the composite `name`. Its cost is the decomposition's unless given.
+
+    rounds: 16-bit floats are computed in float32 inside, and the results rounded: one operator, one rounding. False where there is nothing
+            to round, or each step is to be rounded.
+    """
     def add(decompose: Callable) -> Callable:
-        register(Operator(name, "composite", decompose=decompose, flops=flops or _flops_of(decompose), accuracy="rounded",
+        row = _rounded_once(decompose) if rounds else decompose
+        register(Operator(name, "composite", decompose=row, flops=flops or _flops_of(decompose), accuracy="rounded",
                           multiple_outputs=outputs > 1))
         return decompose
 
     return add
+
+
+def _is_half(dtype: np.dtype) -> bool:
+    return is_float(dtype) and dtype.itemsize == 2
+
+
+def _rounded_once(decompose: Callable) -> Callable:
+    """f(x: float16) → float16(f(float32(x))). The results are of the type of the first float among the operands."""
+    @functools.wraps(decompose)
+    def wide(attributes, *inputs: Tensor):
+        if not any(_is_half(t.dtype) for t in inputs):
+            return decompose(attributes, *inputs)
+        dtype = next(t.dtype for t in inputs if is_float(t.dtype))
+        made = decompose(attributes, *(ops.cast(t, np.float32) if _is_half(t.dtype) else t for t in inputs))
+        rounded = tuple(ops.cast(t, dtype) if t.dtype == np.float32 else t for t in (made if isinstance(made, tuple) else (made,)))
+        return rounded if isinstance(made, tuple) else rounded[0]
+
+    return wide
 
 
 def _flops_of(decompose: Callable) -> Callable[..., DimLike]:

@@ -15,13 +15,16 @@ def _along(values: Tensor, x: Tensor, axis: int) -> Tensor:
     return ops.reshape(values, tuple(values.shape[0] if a == axis % x.rank else 1 for a in range(x.rank)))
 
 
-@composite("quantize_linear")
+@composite("quantize_linear", rounds=False)
 def quantize_linear(attributes, x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
-    """saturate(round(x / scale) + zero_point), halves to even"""
+    """saturate(round(x / scale) + zero_point), halves to even; the quotient is rounded to the type of `x`"""
     dtype, axis = zero_point.dtype, attributes["axis"]
     low, high = integer_range(dtype)
-    y = ops.add(ops.round(ops.div(x, _along(scale, x, axis))), ops.cast(_along(zero_point, x, axis), x.dtype))
-    return ops.cast(ops.minimum(ops.maximum(y, scalar(x, low)), scalar(x, high)), dtype)
+    y = ops.round(ops.div(x, _along(scale, x, axis)))
+    if x.dtype.itemsize == 2:  # which cannot count to the zero points of all types
+        y = ops.cast(y, np.float32)
+    y = ops.add(y, ops.cast(_along(zero_point, x, axis), y.dtype))
+    return ops.cast(ops.minimum(ops.maximum(y, scalar(y, low)), scalar(y, high)), dtype)
 
 
 @composite("dequantize_linear")
@@ -34,7 +37,7 @@ def dequantize_linear(attributes, x: Tensor, scale: Tensor, zero_point: Tensor) 
     return ops.mul(ops.cast(ops.sub(x, zero), scale.dtype), _along(scale, x, axis))
 
 
-@composite("trilu")
+@composite("trilu", rounds=False)
 def trilu(attributes, x: Tensor) -> Tensor:
     """The elements on and above (lower: below) diagonal k of the last two axes, 0 elsewhere"""
     row, column = (ops.iota(np.int64, x.shape[-2:], axis) for axis in (0, 1))

@@ -41,7 +41,7 @@ def average_pool(attributes, x: Tensor) -> Tensor:
     return ops.div(total, ops.reduce_window(ones, "sum", *arguments))
 
 
-@composite("depth_to_space")
+@composite("depth_to_space", rounds=False)
 def depth_to_space(attributes, x: Tensor) -> Tensor:
     """[N, C*b*b, H, W] → [N, C, H*b, W*b]; mode DCR takes the channels as [b, b, C], CRD as [C, b, b]"""
     b = attributes["blocksize"]
@@ -54,7 +54,7 @@ def depth_to_space(attributes, x: Tensor) -> Tensor:
     return ops.reshape(y, (n, c, h * b, w * b))
 
 
-@composite("space_to_depth")
+@composite("space_to_depth", rounds=False)
 def space_to_depth(attributes, x: Tensor) -> Tensor:
     """[N, C, H*b, W*b] → [N, b*b*C, H, W]"""
     b = attributes["blocksize"]

@@ -38,6 +38,8 @@ def saturated(x: Tensor, zero: Tensor | None, dtype: np.dtype) -> Tensor:
     if not is_integer(dtype):
         raise DTypeError(f"quantisation to {dtype} is not supported; expected an integer type")
     y = ops.round(x)
+    if y.dtype.itemsize == 2:  # which cannot count to the zero points of all types
+        y = ops.cast(y, np.float32)
     if zero is not None:
         y = ops.add(y, ops.cast(zero, y.dtype))
     low, high = integer_range(dtype)
