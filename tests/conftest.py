@@ -12,6 +12,10 @@ import pytest
 from tests import models
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--onnx-suite", action="store_true", help="compile all of the onnx package's backend tests, not a share of them")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory):
     """Nothing that a test compiles comes from, or goes to, the cache of whoever runs it."""

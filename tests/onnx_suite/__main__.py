@@ -55,7 +55,7 @@ def reason(failure: str) -> str:
     return re.sub(r"\d+", "#", text)[:150]
 
 
-def summary(results: Sequence[Result], wall: float, listed: bool) -> str:
+def summary(results: Sequence[Result], wall: float, listed: bool, mode: str) -> str:
     lines = []
     failed = [r for r in results if r.failure]
     if listed:
@@ -70,8 +70,8 @@ def summary(results: Sequence[Result], wall: float, listed: bool) -> str:
     for kind, count in Counter(r.kind for r in results).items():
         lines.append(f"{kind}: {passed[kind]} of {count} pass")
     lines.append(f"{wall:.0f} s, {sum(r.cpu for r in results):.0f} s of processors")
-    allowed = [r.name for r in failed if left_out(r.name)]
-    better = [r.name for r in results if not r.failure and left_out(r.name)]
+    allowed = [r.name for r in failed if left_out(r.name, mode)]
+    better = [r.name for r in results if not r.failure and left_out(r.name, mode)]
     lines += [f"left out with a reason: {' '.join(allowed)}"] if allowed else []
     lines += [f"left out, but they pass: {' '.join(better)}"] if better else []
     return "\n".join(lines)
@@ -105,10 +105,10 @@ def main(argv: Sequence[str]) -> int:
 
 def report(results: Sequence[Result], wall: float, cases: Sequence[Case], options: argparse.Namespace) -> int:
     """Print the summary, write the record that is asked for; 1 where a case fails that is not left out."""
-    print(summary(results, wall, options.list_failures))
+    print(summary(results, wall, options.list_failures, options.mode))
     if options.record:
         write(options.record, record(cases, results, options.target or "native"))
-    return int(any(r.failure and not left_out(r.name) for r in results))
+    return int(any(r.failure and not left_out(r.name, options.mode) for r in results))
 
 
 if __name__ == "__main__":

@@ -19,13 +19,32 @@ KINDS = {"node": "NodeModel", "real": "RealModel", "simple": "SimpleModel", "pyt
 """the onnx package's name of a kind → what its runner calls it; the "real" ones are the light models"""
 
 LEFT_OUT: dict[str, str] = {
+    "test_bernoulli.*": "random: what NumPy drew when the expected values were made",
+    "test_image_decoder_.*": "ImageDecoder is left out: decoding needs libraries that a compiled model does not depend on",
+    **dict.fromkeys((
+        "test_(gridsample|dft|stft|det|melweightmatrix|col2im|roialign|maxunpool|adagrad|adam|momentum)(_.*)?",
+        "test_nesterov_momentum", "test_.*deform_conv.*", "test_maxpool_with_argmax_2d.*", "test_batchnorm_.*_training_mode",
+        "test_ai_onnx_ml_(label_encoder|tree_ensemble).*", "test_loop16_seq_none", "test_bitcast_scalar_float32_to_int32",
+        "test_linear_attention_fp16.*",
+    ), "not there yet"),
 }
-"""regular expression of whole names → why these cases cannot pass"""
+"""regular expression of whole names → why these cases cannot pass, or do not yet"""
+
+LEFT_OUT_OF: dict[str, dict[str, str]] = {
+    "interpreted": {
+        "test_attention_4d_(causal_)?fp16": "NumPy rounds to float16 after every step, and in another order than the expected values",
+    },
+    "round-trip": {
+        "test_(identity|if)_opt": "the onnx reference evaluator puts what Optional makes into a list, which its expected values are not in",
+    },
+}
+"""the same for what is not compiled"""
 
 
-def left_out(name: str) -> str | None:
+def left_out(name: str, mode: str = "compiled") -> str | None:
     """Why a case cannot pass; None for one that has to."""
-    return next((reason for pattern, reason in LEFT_OUT.items() if re.fullmatch(pattern, name)), None)
+    reasons = {**LEFT_OUT, **LEFT_OUT_OF.get(mode.removesuffix("-newest"), {})}
+    return next((reason for pattern, reason in reasons.items() if re.fullmatch(pattern, name)), None)
 
 
 @dataclass
