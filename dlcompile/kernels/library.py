@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dlcompile.graph import Node, Tensor
-from dlcompile.kernels import attention, ordering, random, recurrence, scatter, selection, text
+from dlcompile.kernels import attention, ordering, random, recurrence, scatter, selection, text, trees
 from dlcompile.kernels.access import Storage
 from dlcompile.kernels.group import Context, Group, Lowered
 
@@ -19,6 +19,7 @@ FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
     "unique": selection.lower_unique,
     "non_max_suppression": selection.lower_non_max_suppression,
     "make_strings": text.lower_make_strings,
+    "tree_ensemble": trees.lower_trees,
     "count_ngrams": text.lower_count_ngrams,
     **dict.fromkeys(text.CALLS, text.lower_text),
     "lstm_sequence": recurrence.lower_sequence,
@@ -37,6 +38,7 @@ OPERANDS: dict[str, Callable[[Node, Callable[[Tensor], Storage | None]], set[Ten
     "unique": selection.operands_to_copy,
     "non_max_suppression": selection.operands_to_copy,
     **dict.fromkeys((*text.CALLS, "count_ngrams"), text.operands_to_copy),
+    "tree_ensemble": trees.operands_to_copy,
 }
 """operator → the operands that have to be copied before its kernel can read them; without a row, all that are views"""
 

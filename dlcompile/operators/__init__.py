@@ -22,6 +22,7 @@ from dlcompile.operators import (  # noqa: F401
                                  resize,
                                  selection,
                                  text,
+                                 trees,
                                  windows,
 )
 from dlcompile.operators.interpreter import evaluate, evaluate_node

@@ -5,6 +5,7 @@ operators and NumPy-like methods of `Tensor` are installed here too; `==` stays 
 """
 from dlcompile.ops import methods
 from dlcompile.ops.arithmetic import *  # noqa: F403
+from dlcompile.ops.classical import *  # noqa: F403
 from dlcompile.ops.composites import *  # noqa: F403
 from dlcompile.ops.contract import *  # noqa: F403
 from dlcompile.ops.control import *  # noqa: F403

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -74,12 +74,8 @@ def needed_opset(graph: Graph) -> int:
     return needed
 
 
-OTHER_DOMAINS = {"ai.onnx.ml": 5}
-"""the version of each domain beside ONNX's own that its operators are written in"""
-
-
-def _other_imports(domains: Iterable[str]) -> list[onnx.OperatorSetIdProto]:
-    return [helper.make_opsetid(domain, OTHER_DOMAINS[domain]) for domain in sorted(domains)]
+def _other_imports(domains: Mapping[str, int]) -> list[onnx.OperatorSetIdProto]:
+    return [helper.make_opsetid(domain, version) for domain, version in sorted(domains.items())]
 
 
 def _ir_version(opset: int) -> int:

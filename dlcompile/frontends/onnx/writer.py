@@ -17,6 +17,9 @@ EXPORTERS: dict[str, Callable] = {}
 SINCE: dict[str, int] = {}  # the opset that brought what a composite is written as; before it, it is decomposed
 
 
+OTHER_DOMAINS = {"ai.onnx.ml": 4}  # the version of each domain beside ONNX's own whose operators are written; 5 has lost some
+
+
 def exporter(*names: str, since: int = 1):
     """Declare a function to export the operators `names`; to opsets before `since` composites are decomposed."""
     def declare(function: Callable) -> Callable:
@@ -41,7 +44,7 @@ class Writer:
         self.root = outer.root if outer else self
         if outer is None:
             self.initializers: dict[str, np.ndarray] = {}
-            self.domains: set[str] = set()  # in use beside ONNX's own
+            self.domains: dict[str, int] = {}  # in use beside ONNX's own, and their versions
             self.used: set[str] = set()
             self.constants: dict[tuple, str] = {}
             self.biases = find_biases(graph)
@@ -74,7 +77,7 @@ class Writer:
         names = [self.fresh(f"{self.origin or 'value'}_{op_type}_out") for _ in range(outputs or 1)]
         given = {key: value for key, value in attributes.items() if value is not None}
         if given.get("domain"):
-            self.root.domains.add(given["domain"])
+            self.root.domains.setdefault(given["domain"], OTHER_DOMAINS[given["domain"]])
         self.nodes.append(
             helper.make_node(op_type, list(inputs), names, name=self.fresh(self.origin or op_type), **given)
         )

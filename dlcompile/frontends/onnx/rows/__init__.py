@@ -26,4 +26,5 @@ from dlcompile.frontends.onnx.rows import (  # noqa: F401
     sequences,
     text,
     training,
+    trees,
 )

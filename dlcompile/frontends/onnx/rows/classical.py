@@ -1,4 +1,4 @@
-"""Operators of the domain ai.onnx.ml that are arithmetic on tensors: what scikit-learn's scalers, linear and neural
+"""Operators of the domain ai.onnx.ml that are arithmetic on tensors, or lookups: what scikit-learn's scalers, linear and neural
 models convert to."""
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import numpy as np
 from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError, UnsupportedOperatorError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
-from dlcompile.graph import Tensor, make_constant
+from dlcompile.frontends.onnx.rows.trees import label_table
+from dlcompile.graph import Tensor, dtype_name, is_string, make_constant
 
 ML = "ai.onnx.ml"
 
@@ -65,17 +66,8 @@ def feature_vectorizer(node: OnnxNode, *parts: Tensor) -> Tensor:
     return ops.concatenate([ops.cast(p, np.float32) for p in flat], 1)
 
 
-POST = {
-    "NONE": lambda x: x,
-    "SOFTMAX": lambda x: ops.softmax(x, -1),
-    "LOGISTIC": ops.logistic,
-}
-
-
 def _post(node: OnnxNode, scores: Tensor) -> Tensor:
-    if node["post_transform"] not in POST:
-        raise UnsupportedOperatorError(f"post_transform {node['post_transform']!r} is not one of {', '.join(POST)}")
-    return POST[node["post_transform"]](scores)
+    return ops.post_transform(scores, node["post_transform"])
 
 
 def _linear(node: OnnxNode, x: Tensor, rows: int) -> Tensor:
@@ -98,18 +90,13 @@ def linear_regressor(node: OnnxNode, x: Tensor) -> Tensor:
 def linear_classifier(node: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor]:
     """(label, scores): the label whose score is highest; of two classes with one row of coefficients by the sign of its
     score."""
-    labels = node["classlabels_ints"]
-    if not labels:
-        raise UnsupportedOperatorError(
-            "labels that are strings are not supported; convert the model with integer labels"
-        )
+    table = label_table(node, "classlabels_ints")
     count = len(node["coefficients"]) // (x.shape[-1] if isinstance(x.shape[-1], int) and x.shape[-1] else 1)
     scores = _linear(node, x, count)
-    table = make_constant(np.asarray(labels, np.int64))
     if count > 1:
         return ops.gather(table, ops.argmax(scores, 1), 0), _post(node, scores)
-    if len(labels) != 2:
-        raise InvalidModelError(f"{len(labels)} labels for {count} row of coefficients")
+    if table.shape != (2,):
+        raise InvalidModelError(f"{table.shape[0]} labels for {count} row of coefficients")
     if node["post_transform"] == "LOGISTIC":
         positive = ops.logistic(scores)
         both = ops.concatenate([ops.sub(np.float32(1), positive), positive], 1)
@@ -119,22 +106,70 @@ def linear_classifier(node: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor]:
     return ops.gather(table, chosen, 0), both
 
 
+def _column(node: OnnxNode, what: str) -> np.ndarray | None:
+    """The keys or values of a LabelEncoder, of whatever type they are given in."""
+    if node[f"{what}_tensor"] is not None:
+        return node[f"{what}_tensor"].reshape(-1)
+    for kind, dtype in (("int64s", np.int64), ("floats", np.float32), ("strings", object)):
+        if node[f"{what}_{kind}"]:
+            return np.asarray(node[f"{what}_{kind}"], dtype)
+    return None
+
+
 @importer("LabelEncoder", domain=ML, since=2)
 def label_encoder(node: OnnxNode, x: Tensor) -> Tensor:
-    """The value of the key that each element equals, or the default; keys and values are numbers."""
-    keys, values = (
-        next((np.asarray(node[f"{what}_{kind}"]) for kind in ("int64s", "floats") if node[f"{what}_{kind}"]), None)
-        for what in ("keys", "values")
-    )
+    """The value of the key that each element equals, the first of equal ones, or the default; NaN equals NaN."""
+    keys, values = _column(node, "keys"), _column(node, "values")
     if keys is None or values is None or len(keys) != len(values):
-        raise UnsupportedOperatorError("keys and values must be numbers, as many of each; text is not supported")
-    dtype = np.dtype(np.int64 if values.dtype.kind == "i" else np.float32)
-    default = node["default_int64" if dtype.kind == "i" else "default_float"]
-    y = ops.broadcast_to(make_constant(np.asarray(default, dtype)), x.shape)
-    for key, value in zip(reversed(keys.tolist()), reversed(values.tolist())):  # the first of equal keys counts
-        same = ops.is_nan(x) if key != key else ops.eq(x, ops.as_tensor(key, x.dtype))
-        y = ops.select(same, np.asarray(value, dtype), y)
-    return y
+        raise InvalidModelError("keys and values are not as many of each")
+    if keys.dtype != x.dtype:
+        raise InvalidModelError(f"the keys are {dtype_name(keys.dtype)}, the input is {x.type}")
+    default = node["default_tensor"]
+    if default is None:
+        default = node[{"i": "default_int64", "O": "default_string"}.get(values.dtype.kind, "default_float")]
+    return _looked_up(x, keys, values, default)
+
+
+@importer("LabelEncoder", domain=ML)
+def label_encoder_1(node: OnnxNode, x: Tensor) -> Tensor:
+    """Strings as their positions among the classes, and positions as the strings."""
+    classes = np.asarray(node["classes_strings"], object)
+    positions = np.arange(len(classes), dtype=np.int64)
+    if is_string(x.dtype):
+        return _looked_up(x, classes, positions, node["default_int64"])
+    return _looked_up(x, positions, classes, node["default_string"])
+
+
+@importer("CategoryMapper", domain=ML)
+def category_mapper(node: OnnxNode, x: Tensor) -> Tensor:
+    """Strings as integers, and integers as strings."""
+    strings, integers = np.asarray(node["cats_strings"] or (), object), np.asarray(node["cats_int64s"] or (), np.int64)
+    if len(strings) != len(integers):
+        raise InvalidModelError(f"there are {len(strings)} cats_strings and {len(integers)} cats_int64s")
+    if is_string(x.dtype):
+        return _looked_up(x, strings, integers, node["default_int64"])
+    return _looked_up(x, integers, strings, node["default_string"])
+
+
+def _looked_up(x: Tensor, keys: np.ndarray, values: np.ndarray, default) -> Tensor:
+    """The value for each element; the default lies behind the values."""
+    table = np.append(values, np.asarray(default, values.dtype).reshape(-1)[:1]).astype(values.dtype)
+    found = ops.lookup(x, keys)
+    last = ops.as_tensor(len(values), np.int64)
+    return ops.gather(make_constant(table), ops.select(ops.lt(found, ops.as_tensor(0, np.int64)), last, found), 0)
+
+
+@importer("OneHotEncoder", domain=ML)
+def one_hot_encoder(node: OnnxNode, x: Tensor) -> Tensor:
+    """1 where an element is the category, in a new last axis: [*x.shape, categories] (float32). What is none of them has zeros only. (Whether a
+    model with `zeros` = 0 may stop there is not asked.)"""
+    strings = is_string(x.dtype)
+    categories = node["cats_strings"] if strings else node["cats_int64s"]
+    if not categories:
+        raise InvalidModelError(f"there are no categories for {x.type}")
+    keys = np.asarray(categories, object if strings else np.int64)
+    index = ops.lookup(x if strings else ops.cast(x, np.int64), keys)
+    return ops.cast(ops.eq(ops.expand_dims(index, x.rank), np.arange(len(keys))), np.float32)
 
 
 @importer("ZipMap", domain=ML)
