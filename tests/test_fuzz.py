@@ -49,9 +49,9 @@ FOUND = {
     "more axes than NumPy has": f"g (float[1] x) => (y) <float[1] c = {{2}}, int64[100] s = {{{', '.join('1' * 100)}}}> "
                                 "{ z = Expand(c, s) w = Exp(z) y = Add(x, w) }",
     "a size squared again and again": "g (float[n, m] x) => (y) { s0 = Size(x) " + "".join(
-        f"s{i + 1} = Mul(s{i}, s{i}) " for i in range(30)) + "y = Range(s0, s30, s0) }",
+        f"s{i + 1} = Mul(s{i}, s{i}) " for i in range(12)) + "y = Range(s0, s12, s0) }",
     "a power of sizes": "g (float[n, m] x) => (y) <int64[1] i = {0}, int64[1] j = {1}> { s = Shape(x) a = Gather(s, i) b = Gather(s, j) p0 = Add(a, b) "
-                        + "".join(f"p{i + 1} = Mul(p{i}, p0) " for i in range(200)) + "y = Cast<to = 1>(p200) }",
+                        + "".join(f"p{i + 1} = Mul(p{i}, p0) " for i in range(60)) + "y = Cast<to = 1>(p60) }",
     "larger and smaller, again and again": "g (float[n, m] x) => (y) <int64[1] i = {0}, int64[1] j = {1}> "
                                            "{ s = Shape(x) a0 = Gather(s, i) b0 = Gather(s, j) " + "".join(
         f"a{i + 1} = Max(a{i}, b{i}) b{i + 1} = Min(a{i + 1}, b{i}) " for i in range(25)) + "y = ConstantOfShape(b25) }",
@@ -60,6 +60,8 @@ FOUND = {
     "a float made complex": "g (float[n] x) => (y) { z = Exp(x) y = Cast<to = 14>(z) }",
     "a concatenation of very many": "g (float[3] x) => (y) { a = Exp(x) " + "".join(f"b{i} = Add(x, a) " for i in range(300))
                                     + f"c = Concat<axis = 0>({', '.join(f'b{i}' for i in range(300))}) y = Exp(c) }}",
+    "rearranged again and again": "g (float[n, 6] x0) => (y) <int64[2] s = {-1, 6}> { " + "".join(
+        f"t{i} = Transpose(x{i}) x{i + 1} = Reshape(t{i}, s) " for i in range(12)) + "y = Exp(x12) }",
     "a long line of elementwise nodes": "g (float[3] x0) => (y) { " + "".join(f"x{i + 1} = Exp(x{i}) " for i in range(700)) + "y = Neg(x700) }",
 }
 

@@ -137,10 +137,11 @@ class Scheduler:
     def _operands_in_memory(self) -> frozenset[Tensor]:
         """Views that must be copied because a kernel reads them through a pointer and they are not strided arrays."""
         found: set[Tensor] = set()
-        views: dict[Tensor, int] = {}  # how many of them lie between a tensor and memory
+        views: dict[Tensor, int] = {}  # how many of them lie between a tensor and memory; reshaping symbolic sizes counts as more
         for node in self.graph.nodes:
             if node.op in VIEWS:
-                views[node.output] = views.get(node.inputs[0], 0) + 1
+                weight = 3 if node.op == "reshape" and not node.output.type.is_static else 1
+                views[node.output] = views.get(node.inputs[0], 0) + weight
                 if views[node.output] >= MOST_VIEWS:
                     found.add(node.output)
                     views[node.output] = 0
