@@ -1,4 +1,5 @@
-"""dlcompile as a backend in the sense of `onnx.backend.base`: what the onnx package's tests and other tools run models with.
+"""dlcompile as a backend in the sense of `onnx.backend.base`: what the onnx package's tests and other tools run models
+with.
 
     import dlcompile.onnx_backend as backend
     outputs = backend.run_model(onnx.load("model.onnx"), [x])
@@ -6,9 +7,9 @@
 
     backend_test = onnx.backend.test.BackendTest(dlcompile.onnx_backend, __name__)
 
-Every model is compiled to a library, which computes it. `prepare`, `run_model` and `run_node` take the keyword arguments of
-`dlcompile.compile` (`target=`, `precision=`, `threads=`, `dims=`, `cache=`); where there is no `target=`, the environment variable
-DLCOMPILE_BACKEND_TARGET names it.
+Every model is compiled to a library, which computes it. `prepare`, `run_model` and `run_node` take the keyword
+arguments of `dlcompile.compile` (`target=`, `precision=`, `threads=`, `dims=`, `cache=`); where there is no `target=`,
+the environment variable DLCOMPILE_BACKEND_TARGET names it.
 """
 from __future__ import annotations
 
@@ -38,9 +39,9 @@ class DlcompileBackendRep(BackendRep):
     def run(self, inputs: Any, **kwargs: Any) -> tuple[Any, ...]:
         """The outputs in order, as a tuple that also takes their names as indices.
 
-        inputs: a list or tuple of values in the order of the model's inputs, a mapping by name, or one array for a model with one
-        input. A value is an array, for a sequence a list of arrays, for an optional value one of these or None. Arrays of strings have
-        the element type object. ArgumentError where they do not fit the model.
+        inputs: a list or tuple of values in the order of the model's inputs, a mapping by name, or one array for a
+        model with one input. A value is an array, for a sequence a list of arrays, for an optional value one of these
+        or None. Arrays of strings have the element type object. ArgumentError where they do not fit the model.
         """
         if kwargs:
             raise ArgumentError(f"run takes the inputs and nothing else; {', '.join(map(repr, kwargs))} is not known")
@@ -63,7 +64,8 @@ class DlcompileBackend(Backend):
 
     @classmethod
     def is_compatible(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> bool:
-        """Whether dlcompile knows all operators of a model, in the forms in which it uses them. InvalidModelError for what is none."""
+        """Whether dlcompile knows all operators of a model, in the forms in which it uses them. InvalidModelError for
+        what is none."""
         if not cls.supports_device(device):
             return False
         try:
@@ -74,7 +76,8 @@ class DlcompileBackend(Backend):
 
     @classmethod
     def prepare(cls, model: ModelProto, device: str = "CPU", **kwargs: Any) -> DlcompileBackendRep:
-        """A model compiled. `kwargs` go to `dlcompile.compile`, as do a path or bytes instead of a ModelProto; errors are those of it."""
+        """A model compiled. `kwargs` go to `dlcompile.compile`, as do a path or bytes instead of a ModelProto; errors
+        are those of it."""
         if not cls.supports_device(device):
             raise ArgumentError(f"models run on the device 'CPU', not on {device!r}")
         kwargs.setdefault("target", os.environ.get(TARGET_VARIABLE) or "native")
@@ -92,7 +95,8 @@ class DlcompileBackend(Backend):
                  **kwargs: Any) -> tuple[Any, ...]:
         """The outputs of one node.
 
-        inputs: the values of the node's inputs in order (None for one left out), or a mapping by name; see `DlcompileBackendRep.run`.
+        inputs: the values of the node's inputs in order (None for one left out), or a mapping by name; see
+        `DlcompileBackendRep.run`.
         outputs_info: element type and shape of each output; nothing depends on it but what the model says of itself.
         opset_version: of the node's operators; the newest that the onnx package knows by default.
         """
@@ -108,8 +112,8 @@ def output_names(model: CompiledModel) -> list[str]:
 
 def node_model(node: NodeProto, inputs: Any, outputs_info: Sequence[tuple[np.dtype, tuple[int, ...]]] | None = None,
                opset_version: int | None = None) -> tuple[ModelProto, dict[str, Any]]:
-    """A model of one node whose inputs have the types of the given values, and these by name. ArgumentError where they are not as
-    many as the node's."""
+    """A model of one node whose inputs have the types of the given values, and these by name. ArgumentError where they
+    are not as many as the node's."""
     if isinstance(inputs, Mapping):
         values = [inputs.get(name) for name in node.input]
         unknown = sorted(set(inputs) - set(node.input))

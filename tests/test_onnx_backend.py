@@ -88,7 +88,8 @@ def test_compatible_models_are_those_that_can_be_imported():
         backend.is_compatible(onnx.ModelProto())
 
 
-# -- single nodes ---------------------------------------------------------------------------------------------------------------
+# -- single nodes
+# ---------------------------------------------------------------------------------------------------------------
 def test_run_node():
     (y,) = backend.run_node(helper.make_node("Add", ["a", "b"], ["c"]), [A, B])
     np.testing.assert_array_equal(y, A + B)

@@ -1,7 +1,8 @@
 """Derivatives of graphs by reverse-mode automatic differentiation: new graphs, written with `ops`.
 
-For each primitive a rule gives the cotangents of its operands for those of its results; a composite is differentiated as what it is made of.
-Where a function has no derivative (|x| at 0, a maximum of equals) a subgradient is taken, as other frameworks do.
+For each primitive a rule gives the cotangents of its operands for those of its results; a composite is differentiated
+as what it is made of. Where a function has no derivative (|x| at 0, a maximum of equals) a subgradient is taken, as
+other frameworks do.
 """
 from __future__ import annotations
 
@@ -26,9 +27,11 @@ FLAT = {"sign", "floor", "ceil", "round", "not", "is_nan", "is_inf", "and", "or"
 
 
 def gradients(y: Tensor, xs: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """The derivative of the sum of `y` with respect to each tensor of `xs`, of its shape and type; zeros where `y` does not depend on it.
+    """The derivative of the sum of `y` with respect to each tensor of `xs`, of its shape and type; zeros where `y` does
+    not depend on it.
 
-    What `y` is computed from is looked at up to the tensors `xs`. UnsupportedOperatorError naming what has no derivative here.
+    What `y` is computed from is looked at up to the tensors `xs`. UnsupportedOperatorError naming what has no
+    derivative here.
     """
     found = _pull_back({y: ops.broadcast_to(np.ones((), y.dtype), y.shape)}, xs)
     return tuple(found[x] if x in found else ops.broadcast_to(np.zeros((), x.dtype), x.shape) for x in xs)
@@ -95,7 +98,8 @@ def rule(*names: str) -> Callable[[Rule], Rule]:
     return declare
 
 
-# -- elementwise ------------------------------------------------------------------------------------------------------------
+# -- elementwise
+# ------------------------------------------------------------------------------------------------------------
 def _number(value: float, like: Tensor) -> Tensor:
     return make_constant(np.asarray(value, like.dtype))
 
@@ -182,7 +186,8 @@ def _cast(node: Node, c: Tensor) -> list[Tensor | None]:
     return [ops.cast(c, node.inputs[0].dtype) if is_float(node.inputs[0].dtype) else None]
 
 
-# -- movement ---------------------------------------------------------------------------------------------------------------
+# -- movement
+# ---------------------------------------------------------------------------------------------------------------
 @rule("reshape")
 def _reshape(node: Node, c: Tensor) -> list[Tensor]:
     return [ops.reshape(c, node.inputs[0].shape)]
@@ -238,7 +243,8 @@ def _pad(node: Node, c: Tensor) -> list[Tensor | None]:
     return [inside, ops.reshape(around, value.shape)]
 
 
-# -- indexing ---------------------------------------------------------------------------------------------------------------
+# -- indexing
+# ---------------------------------------------------------------------------------------------------------------
 @rule("gather")
 def _gather(node: Node, c: Tensor) -> list[Tensor | None]:
     x, indices = node.inputs
@@ -258,7 +264,8 @@ def _take_along_axis(node: Node, c: Tensor) -> list[Tensor | None]:
     return [ops.scatter_elements(zeros, indices, c, node.attributes["axis"], "add"), None]
 
 
-# -- reductions -------------------------------------------------------------------------------------------------------------
+# -- reductions
+# -------------------------------------------------------------------------------------------------------------
 def _spread(node: Node, t: Tensor) -> Tensor:
     """A tensor of the shape of a reduction's result, repeated along the axes that are gone."""
     x, axes = node.inputs[0], node.attributes["axes"]
@@ -295,10 +302,12 @@ def _cumsum(node: Node, c: Tensor) -> list[Tensor]:
     return [ops.cumsum(c, a["axis"], a["exclusive"], not a["reverse"])]
 
 
-# -- contractions -----------------------------------------------------------------------------------------------------------
+# -- contractions
+# -----------------------------------------------------------------------------------------------------------
 @rule("dot_general")
 def _dot_general(node: Node, c: Tensor) -> list[Tensor]:
-    """The result is [batch…, lhs free…, rhs free…]: an operand's cotangent is c times the other, over that one's free axes."""
+    """The result is [batch…, lhs free…, rhs free…]: an operand's cotangent is c times the other, over that one's free
+    axes."""
     (lhs_contracting, rhs_contracting), (lhs_batch, rhs_batch) = node.attributes["contracting"], node.attributes["batch"]
     lhs, rhs = node.inputs
     lhs_free = [i for i in range(lhs.rank) if i not in (*lhs_contracting, *lhs_batch)]

@@ -1,5 +1,5 @@
-"""What is the same in the libraries of many models, compiled once: the runtime (csrc/dlc_runtime.h), which takes longer to compile than a
-small model does. It is kept in memory, and in a directory for other processes."""
+"""What is the same in the libraries of many models, compiled once: the runtime (csrc/dlc_runtime.h), which takes longer
+to compile than a small model does. It is kept in memory, and in a directory for other processes."""
 from __future__ import annotations
 
 import contextlib
@@ -17,7 +17,8 @@ _kept: dict[str, bytes] = {}
 
 
 class RuntimeObject:
-    """The object file of the runtime for a compiler, a target, and models with threads or without; `directory` keeps it."""
+    """The object file of the runtime for a compiler, a target, and models with threads or without; `directory` keeps
+    it."""
 
     def __init__(self, compiler: Compiler, target: Target, threaded: bool, directory: Path | None):
         flags = " ".join((*LANGUAGE_FLAGS, *target.flags, *extra_flags()))

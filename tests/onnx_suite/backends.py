@@ -17,8 +17,8 @@ from tests import qemu
 
 
 class Compiled(DlcompileBackend):
-    """The backend, with nothing taken from the cache; for a target that this machine cannot run, on an emulator. `last` is the model
-    compiled last."""
+    """The backend, with nothing taken from the cache; for a target that this machine cannot run, on an emulator. `last`
+    is the model compiled last."""
 
     last: Any = None
 

@@ -36,8 +36,9 @@ def _element_types(value: TypeProto) -> Iterable[str]:
 
 
 def record(cases: Sequence[Case], results: Sequence[Result], target: str) -> dict[str, Any]:
-    """kinds: cases and passes of each kind. operators: of each, the cases it is the only operator of and how many pass, the largest error
-    of those, the element types of their inputs and outputs, the forms of kernel that compute them. failures: names and reasons."""
+    """kinds: cases and passes of each kind. operators: of each, the cases it is the only operator of and how many pass,
+    the largest error of those, the element types of their inputs and outputs, the forms of kernel that compute them.
+    failures: names and reasons."""
     by_name = {c.name: c for c in cases}
     kinds: dict[str, dict[str, int]] = {}
     operators: dict[str, dict[str, Any]] = {}

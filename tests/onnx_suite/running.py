@@ -16,7 +16,8 @@ from tests.onnx_suite.cases import Case
 
 @dataclass(frozen=True)
 class Result:
-    """failure: "" for a case that passed, else the error. error: the largest seen. seconds: wall time; cpu: of all processes it took.
+    """failure: "" for a case that passed, else the error. error: the largest seen. seconds: wall time; cpu: of all
+    processes it took.
     forms: the kinds of kernels it was computed by."""
 
     name: str

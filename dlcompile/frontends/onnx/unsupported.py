@@ -1,4 +1,5 @@
-"""Operators that ONNX has and dlcompile does not, and why: for the error a model with one of them gets, and for docs/operators.md."""
+"""Operators that ONNX has and dlcompile does not, and why: for the error a model with one of them gets, and for
+docs/operators.md."""
 from __future__ import annotations
 
 REASONS: dict[tuple[str, str], str] = {
