@@ -39,3 +39,12 @@ def test_sizes_from_data() -> None:
     model = qemu.EmulatedModel(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9))
     for x in (np.eye(4, 3, dtype=np.float32), np.zeros((2, 3), np.float32), np.zeros((0, 3), np.float32)):
         np.testing.assert_array_equal(model.run({"x": x})["where"], np.array(np.nonzero(x)))
+
+
+def test_strings() -> None:
+    nodes = [helper.make_node("StringConcat", ["x", "y"], ["z"])]
+    values = [helper.make_tensor_value_info(name, TensorProto.STRING, ["n"]) for name in "xyz"]
+    model = qemu.EmulatedModel(helper.make_model(helper.make_graph(nodes, "text", values[:2], values[2:]),
+                                                 opset_imports=[helper.make_opsetid("", 20)], ir_version=9))
+    got = model.run({"x": np.array(["a", "", "naïve"], object), "y": np.array(["", "", " 数"], object)})["z"]
+    assert got.tolist() == ["a", "", "naïve 数"]

@@ -103,7 +103,11 @@ def run_under_qemu(library: str | os.PathLike, inputs: Mapping[str, np.ndarray],
 def _packed(name: str, array: np.ndarray) -> bytes:
     texts = [text.encode() for text in (name, dtype_name(array.dtype))]
     numbers = np.array([array.ndim, *array.shape], "<i8")
-    return b"".join(len(t).to_bytes(8, "little") + t for t in texts) + numbers.tobytes() + np.ascontiguousarray(array).tobytes()
+    head = b"".join(len(t).to_bytes(8, "little") + t for t in texts) + numbers.tobytes()
+    if array.dtype != object:
+        return head + np.ascontiguousarray(array).tobytes()
+    strings = [text.encode("utf-8", "surrogateescape") for text in array.flat]
+    return head + np.array([len(s) for s in strings], "<i8").tobytes() + b"".join(strings)
 
 
 class _Reader:
@@ -132,7 +136,13 @@ def _unpacked(data: bytes) -> dict[str, np.ndarray]:
     while reader.position < len(data):
         name, dtype = reader.text(), as_dtype(reader.text())
         shape = reader.several(reader.number)
-        arrays[name] = np.frombuffer(reader.take(int(np.prod(shape, dtype=np.int64)) * dtype.itemsize), dtype).reshape(shape).copy()
+        count = int(np.prod(shape, dtype=np.int64))
+        if dtype == object:
+            sizes = [reader.number() for _ in range(count)]
+            arrays[name] = np.empty(shape, object)
+            arrays[name].reshape(-1)[:] = [reader.take(size).decode("utf-8", "surrogateescape") for size in sizes]
+        else:
+            arrays[name] = np.frombuffer(reader.take(count * dtype.itemsize), dtype).reshape(shape).copy()
     return arrays
 
 

@@ -1,8 +1,8 @@
 /* Runs a compiled model of any shape: `runner LIBRARY NAME INPUTS OUTPUTS`. It knows of the model what dlc_model_info tells, which
  * `runner LIBRARY NAME INFO` writes to a file (see `_info` in __init__.py).
  *
- * INPUTS and OUTPUTS are sequences of arrays: name (length, bytes), dtype (length, bytes), rank, dimensions, elements; all
- * numbers int64. The arrays of INPUTS come in any order.
+ * INPUTS and OUTPUTS are sequences of arrays: name (length, bytes), dtype (length, bytes), rank, dimensions, elements (of strings
+ * all lengths, then all bytes); all numbers int64. The arrays of INPUTS come in any order.
  */
 #include "dlc_model.h"
 
@@ -61,6 +61,27 @@ static char *read_text(FILE *file)
     return text;
 }
 
+static dlc_string *read_strings(FILE *file, int64_t count)
+{
+    dlc_string *strings = allocate((size_t)count, sizeof *strings);
+    int64_t bytes = 0;
+    for (int64_t i = 0; i < count; ++i)
+        bytes += strings[i].size = read_number(file);
+    char *text = allocate((size_t)bytes, 1);
+    read_exactly(file, text, (size_t)bytes);
+    for (int64_t i = 0; i < count; text += strings[i++].size)
+        strings[i].data = text;
+    return strings;
+}
+
+static void write_strings(FILE *file, int64_t count, const dlc_string *strings)
+{
+    for (int64_t i = 0; i < count; ++i)
+        fwrite(&strings[i].size, sizeof strings[i].size, 1, file);
+    for (int64_t i = 0; i < count; ++i)
+        fwrite(strings[i].data, 1, (size_t)strings[i].size, file);
+}
+
 static array read_array(FILE *file, const dlc_model_info *info)
 {
     array a = {.name = read_text(file), .dtype = read_text(file), .rank = read_number(file)};
@@ -73,6 +94,10 @@ static array read_array(FILE *file, const dlc_model_info *info)
             continue;
         if (strcmp(port->dtype, a.dtype) || port->rank != a.rank)
             fail(a.name, "wrong dtype or rank");
+        if (!strcmp(a.dtype, "string")) {
+            a.data = read_strings(file, elements(a.rank, a.dims));
+            return a;
+        }
         const size_t bytes = (size_t)elements(a.rank, a.dims) * (size_t)port->itemsize;
         a.data = allocate(bytes, 1);
         read_exactly(file, a.data, bytes);
@@ -98,7 +123,10 @@ static void write_array(FILE *file, const dlc_port *port, const int64_t *dims, c
     write_text(file, port->dtype);
     fwrite(&rank, sizeof rank, 1, file);
     fwrite(dims, sizeof *dims, (size_t)rank, file);
-    fwrite(data, (size_t)port->itemsize, (size_t)elements(rank, dims), file);
+    if (!strcmp(port->dtype, "string"))
+        write_strings(file, elements(rank, dims), data);
+    else
+        fwrite(data, (size_t)port->itemsize, (size_t)elements(rank, dims), file);
 }
 
 /* -- the model ------------------------------------------------------------------------------------------------------------ */
