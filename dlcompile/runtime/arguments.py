@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from dlcompile.errors import ArgumentError, Error, ExecutionError
+from dlcompile.graph.dtypes import is_integer
 from dlcompile.runtime.ports import TensorInfo
 from dlcompile.runtime.strings import STRING, text_array
 
@@ -72,8 +73,11 @@ class Arguments:
         natural = np.asarray(value)
         if natural.dtype.kind in "OUSV":
             raise ArgumentError(f"{self.name}: input {port.name!r} must be {port.dtype}, not a list of {natural.dtype.type.__name__}")
+        if natural.dtype.kind == "c" and port.dtype.kind != "c":
+            raise ArgumentError(f"{self.name}: input {port.name!r} must be {port.dtype}, not complex")
         array = natural.astype(port.dtype)
-        exact = port.dtype.kind not in "iub" or natural.size == 0 or (natural.dtype.kind in "iub" and bool(np.all(array == natural)))
+        counts = port.dtype.kind == "b" or is_integer(port.dtype)
+        exact = not counts or natural.size == 0 or (natural.dtype.kind in "iub" and bool(np.all(array.astype(natural.dtype) == natural)))
         if not exact or (port.dtype.kind == "b" and natural.dtype.kind != "b" and natural.size):
             raise ArgumentError(f"{self.name}: input {port.name!r} must be {port.dtype}; {_short(value)} does not fit")
         return array

@@ -7,6 +7,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 import dlcompile
+from dlcompile.errors import ArgumentError
 from dlcompile.frontends.onnx import export_onnx, import_onnx
 from dlcompile.graph import DTYPES
 from dlcompile.operators.interpreter import evaluate
@@ -75,7 +76,7 @@ def test_floats_to_narrow_integers():
 
 
 def test_doubles_are_rounded_once():
-    numbers = np.arange(0, 1 << 16, 37, dtype=np.uint16).view(np.float16).astype(np.float64)
+    numbers = np.arange(0, 0x7C00, 17, dtype=np.uint16).view(np.float16).astype(np.float64)
     middles = (numbers + np.nextafter(numbers.astype(np.float16), np.float16(np.inf)).astype(np.float64)) / 2
     x = np.concatenate([numbers, *(np.nextafter(middles, to) for to in (-np.inf, np.inf)), [65519.99999999999, 65520.0]])
     check(casts("DOUBLE", [("FLOAT16", {}), ("BFLOAT16", {}), ("FLOAT8E4M3FN", {}), ("FLOAT", {})], x.size), x)
@@ -126,3 +127,11 @@ def test_constants_of_less_than_a_byte_are_packed_in_files():
         proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 25)])
         for made in (proto, export_onnx(import_onnx(proto), opset=25)):
             np.testing.assert_array_equal(evaluate(import_onnx(made), [])[0], values.astype(np.float32))
+
+
+def test_python_numbers_are_taken_where_a_narrow_type_has_them():
+    model = dlcompile.compile(casts("INT4", [("INT8", {})], 3), cache=False, name="m")
+    np.testing.assert_array_equal(model([1, -8, 7]), [1, -8, 7])
+    for wrong in ([1, 8, 0], [0.5, 0, 0], [1j, 0, 0]):
+        with pytest.raises(ArgumentError, match="must be int4"):
+            model(wrong)
