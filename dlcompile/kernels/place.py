@@ -68,6 +68,7 @@ class Placement:
         self._storage: dict[Tensor, Storage] = dict(zip(graph.inputs, inputs, strict=True))
         self._group_of = {t: g for g in groups for t in g.outputs}
         self._readers = graph.users()
+        self._definitions = graph.definitions
         self._outputs: dict[Tensor, Argument] = {}
         for tensor, argument in zip(graph.outputs, outputs, strict=True):
             self._outputs.setdefault(tensor, argument)
@@ -125,11 +126,18 @@ class Placement:
             writer = self._group_of.get(tensor)
             if tensor in self._storage or tensor in self._outputs or writer is None or writer.form not in WRITES_ANYWHERE:
                 continue
+            if self._is_later(node, writer):
+                continue
             if all(self._reads_any_strides(reader, tensor) for reader in self._readers[tensor]):
                 self._storage[tensor] = Storage(whole.argument, whole.index(corner), whole.strides)
                 placed = True
         if placed:
             group.form = ASSEMBLE
+
+    def _is_later(self, node: Node, writer: Group) -> bool:
+        """Whether the place of a piece depends on a dimension that may be known only after the piece is computed."""
+        known = {s.name for n in writer.nodes for s in n.symbols}
+        return any(s.name in self._definitions and s.name not in known for s in node.symbols)
 
     def _reads_any_strides(self, reader: Node, tensor: Tensor) -> bool:
         """Whether a reader copes with a tensor that is not contiguous: everything that loads elements one by one does, a convolution's

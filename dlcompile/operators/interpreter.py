@@ -13,7 +13,7 @@ import numpy as np
 from dlcompile.errors import ArgumentError, ExecutionError
 from dlcompile.graph import DEFINE, OPERATORS, Dim, Graph, Node, Operator, Tensor, TensorType, defined_symbol, dtype_name, make_input, substitute
 from dlcompile.graph.dim import Symbol
-from dlcompile.graph.graph import Constraint, topological_order
+from dlcompile.graph.graph import Constraint
 
 PROMISES = ("shapes", "defines", "sizes")
 """attributes of control flow that tell of results to those who cannot see them"""
@@ -101,11 +101,7 @@ def _evaluate_composite(operator: Operator, attributes: Mapping[str, Any], opera
             tensor.known = array.astype(object)
     made = operator.decompose(attributes, *inputs)
     outputs = made if isinstance(made, tuple) else (made,)
-    values: dict[Tensor, np.ndarray] = dict(zip(inputs, operands))
-    for node in topological_order(outputs):
-        results = evaluate_node(node, *(t.value if t.is_constant else values[t] for t in node.inputs))
-        values.update(zip(node.outputs, results, strict=True))
-    return tuple(t.value if t.is_constant else values[t] for t in outputs)
+    return evaluate(Graph(operator.name, inputs, outputs, output_names=[f"y{i}" for i in range(len(outputs))]), operands)
 
 
 def _equation(dim, value) -> str:

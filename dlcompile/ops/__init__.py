@@ -12,6 +12,7 @@ from dlcompile.ops.control import *  # noqa: F403
 from dlcompile.ops.core import *  # noqa: F403
 from dlcompile.ops.elementwise import *  # noqa: F403
 from dlcompile.ops.random import *  # noqa: F403
+from dlcompile.ops.sampling import *  # noqa: F403
 from dlcompile.ops.selection import *  # noqa: F403
 from dlcompile.ops.text import *  # noqa: F403
 

@@ -39,8 +39,23 @@ def batch_normalization(
     if node["spatial"] == 0:
         raise UnsupportedOperatorError("spatial=0 (statistics for each element) is not supported")
     if node["training_mode"]:
-        raise UnsupportedOperatorError("training_mode=1 is not supported; export the model for inference")
+        return _training_batch_normalization(node, x, scale, bias, mean, variance)
     return ops.batch_normalization(x, scale, bias, mean, variance, epsilon=node["epsilon"])
+
+
+def _training_batch_normalization(node: OnnxNode, x: Tensor, scale: Tensor, bias: Tensor, mean: Tensor, variance: Tensor) -> list[Tensor]:
+    """With the batch's own statistics, population variance; then the running ones: momentum·old + (1 - momentum)·new."""
+    axes = tuple(a for a in range(x.rank) if a != 1)
+    wide = ops.cast(x, mean.dtype)
+    here = ops.reduce_mean(wide, axes, True)
+    centred = ops.sub(wide, here)
+    spread = ops.reduce_mean(ops.mul(centred, centred), axes)
+    here = ops.reshape(here, mean.shape)
+    y = ops.batch_normalization(x, scale, bias, here, spread, epsilon=node["epsilon"])
+    kept = np.asarray(node["momentum"], mean.dtype)
+    new = np.asarray(1 - node["momentum"], mean.dtype)
+    running = [ops.add(ops.mul(old, kept), ops.mul(now, new)) for old, now in ((mean, here), (variance, spread))]
+    return [y, *running][:max(len(node.proto.output), 1)]
 
 
 @importer("InstanceNormalization")

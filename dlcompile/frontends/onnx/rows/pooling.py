@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.errors import ShapeError, UnsupportedOperatorError
+from dlcompile.errors import ShapeError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.rows.elementwise import scalar
 from dlcompile.frontends.onnx.windows import Window
@@ -31,10 +31,14 @@ def _reduce_window(x: Tensor, kind: str, window: Window) -> Tensor:
 
 
 @importer("MaxPool")
-def max_pool(node: OnnxNode, x: Tensor) -> Tensor:
-    if len(node.proto.output) > 1 and node.proto.output[1]:
-        raise UnsupportedOperatorError("the output Indices is not supported")
-    return _reduce_window(x, "max", _window(node, x))
+def max_pool(node: OnnxNode, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    """The largest elements, and where they are, if anybody asks."""
+    window = _window(node, x)
+    largest = _reduce_window(x, "max", window)
+    if len(node.proto.output) < 2 or not node.proto.output[1]:
+        return largest
+    return largest, ops.max_pool_indices(x, window=window.kernel, strides=window.strides, dilation=window.dilations, padding=window.padding,
+                                         storage_order=node.get("storage_order", 0))
 
 
 @importer("AveragePool")
