@@ -5,7 +5,7 @@
 #include "dlc_base.h"
 
 #define DLC_TREE_LANES 16
-#define DLC_TREE_ROWS 64 /* that a tree is used for while it is in cache */
+#define DLC_TREE_ROWS 256 /* that a tree is used for while it is in cache */
 
 /* How a node compares; plus DLC_TREE_MISSING where NaN takes the branch of what compares true. */
 enum { DLC_TREE_LEQ, DLC_TREE_LT, DLC_TREE_GTE, DLC_TREE_GT, DLC_TREE_EQ, DLC_TREE_NEQ, DLC_TREE_MISSING = 8 };

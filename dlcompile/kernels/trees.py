@@ -10,7 +10,7 @@ from dlcompile.kernels.emit import Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, worth_sharing
 from dlcompile.kernels.ir import Address, Invoke, Record
 
-ROWS = 64  # DLC_TREE_ROWS
+ROWS = 256  # DLC_TREE_ROWS
 AGGREGATES = {"SUM": 0, "MIN": 1, "MAX": 2}
 TABLES = ("roots", "depths", "features", "thresholds", "modes", "yes", "no", "first", "ids", "weights")
 

@@ -1,7 +1,7 @@
 """Ensembles of decision trees, as ONNX has them in three spellings: all become one primitive over arrays of nodes, breadth first."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -68,6 +68,7 @@ class Forest:
     yes: list[int]
     no: list[int]
     leaves: dict[int, list[tuple[int, float]]]
+    tables: dict[np.dtype, tuple[np.ndarray, ...]] = field(default_factory=dict)
 
     def apply(self, x: Tensor, targets: int, aggregate: str) -> Tensor:
         """[rows, targets]: what the leaves that a row comes to have for each target, summed up (or the least, or the greatest)."""
@@ -83,7 +84,9 @@ class Forest:
             x = ops.gather(x, np.arange(used), 1) if isinstance(x.shape[1], Dim) else ops.broadcast_to(np.zeros((), x.dtype), (x.shape[0], 1))
         if targets < 1 or any(not 0 <= t < targets for pairs in self.leaves.values() for t, _ in pairs):
             raise InvalidModelError(f"a leaf has a target that is none of {targets}")
-        tables = self._breadth_first(x.dtype)
+        if x.dtype not in self.tables:
+            self.tables[x.dtype] = self._breadth_first(x.dtype)
+        tables = self.tables[x.dtype]
         made = ops.apply_trees(x, *map(make_constant, tables), targets=targets, aggregate="SUM" if aggregate == "AVERAGE" else aggregate)
         return ops.div(made, np.asarray(max(len(self.roots), 1), x.dtype)) if aggregate == "AVERAGE" else made
 
@@ -145,7 +148,19 @@ def _values(attributes, name: str):
     return tensor.reshape(-1).tolist() if tensor is not None else list(attributes.get(name) or ())
 
 
+_latest: tuple[list, Forest] | None = None  # the attributes read last, and what they say: a large model is decomposed more than once
+
+
 def _read(attributes, ids: str) -> Forest:
+    """As `_read_nodes`, once."""
+    global _latest
+    values, latest = list(attributes.values()), _latest
+    if latest is None or len(latest[0]) != len(values) or any(a is not b for a, b in zip(latest[0], values)):
+        _latest = latest = values, _read_nodes(attributes, ids)
+    return latest[1]
+
+
+def _read_nodes(attributes, ids: str) -> Forest:
     """The trees of TreeEnsembleRegressor and TreeEnsembleClassifier: nodes are known by the numbers of tree and node; `ids` is what the attributes of
     the weights begin with."""
     trees, nodes = list(attributes["nodes_treeids"] or ()), list(attributes["nodes_nodeids"] or ())
