@@ -193,6 +193,14 @@ def _read_nodes(attributes, ids: str) -> Forest:
         if len(roots) != 1:
             raise InvalidModelError(f"tree {tree} has {len(roots)} nodes that no other leads to; expected one, its root")
         forest.roots.append(roots[0])
+        seen, stack = {roots[0]}, [roots[0]]
+        while stack:
+            i = stack.pop()
+            new = {forest.yes[i], forest.no[i]} - seen if forest.yes[i] >= 0 else ()
+            seen.update(new)
+            stack += new
+        if len(seen) != len(members):
+            raise InvalidModelError(f"tree {tree} has nodes that its root does not lead to")
     weights = zip(attributes[f"{ids}_treeids"] or (), attributes[f"{ids}_nodeids"] or (), attributes[f"{ids}_ids"] or (),
                   _values(attributes, f"{ids}_weights"), strict=True)
     for tree, node, target, weight in weights:
