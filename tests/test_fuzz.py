@@ -62,6 +62,7 @@ FOUND = {
                                     + f"c = Concat<axis = 0>({', '.join(f'b{i}' for i in range(300))}) y = Exp(c) }}",
     "rearranged again and again": "g (float[n, 6] x0) => (y) <int64[2] s = {-1, 6}> { " + "".join(
         f"t{i} = Transpose(x{i}) x{i + 1} = Reshape(t{i}, s) " for i in range(12)) + "y = Exp(x12) }",
+    "a convolution of no channels": "g (float[2, 0, 5, 5] x, float[4, 0, 3, 3] w) => (y) { y = Conv(x, w) }",
     "a long line of elementwise nodes": "g (float[3] x0) => (y) { " + "".join(f"x{i + 1} = Exp(x{i}) " for i in range(700)) + "y = Neg(x700) }",
 }
 

@@ -1,6 +1,8 @@
 """Sums of products: dot_general and conv_general, as `jax.lax` has them."""
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from dlcompile.errors import DTypeError, ShapeError
@@ -102,7 +104,7 @@ def _conv(attributes, x, w):
         window = x[(slice(None), slice(None), *(slice(t * d, t * d + (o - 1) * s + 1, s) for t, d, o, s in zip(tap, dilation, out, strides)))]
         window = window.reshape(x.shape[0], groups, per_in, *out)
         weights = w[(slice(None), slice(None), *tap)].reshape(groups, per_out, per_in)
-        columns = window.transpose(1, 2, 0, *range(3, 3 + n)).reshape(groups, per_in, -1)
+        columns = window.transpose(1, 2, 0, *range(3, 3 + n)).reshape(groups, per_in, x.shape[0] * math.prod(out))
         y += (weights @ columns).reshape(y.shape)
     y = y.reshape(w.shape[0], x.shape[0], *out).swapaxes(0, 1).astype(dtype)
     return np.ascontiguousarray(np.moveaxis(y, 1, -1) if last else y)
