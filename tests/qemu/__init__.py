@@ -137,7 +137,7 @@ def _unpacked(data: bytes) -> dict[str, np.ndarray]:
         name, dtype = reader.text(), as_dtype(reader.text())
         shape = reader.several(reader.number)
         count = int(np.prod(shape, dtype=np.int64))
-        if dtype == object:
+        if dtype.kind == "O":
             sizes = [reader.number() for _ in range(count)]
             arrays[name] = np.empty(shape, object)
             arrays[name].reshape(-1)[:] = [reader.take(size).decode("utf-8", "surrogateescape") for size in sizes]
