@@ -9,6 +9,7 @@ import numpy as np
 
 from dlcompile.graph import Graph, Node, Tensor, is_string, remake
 
+_SHORT = 4096  # entries of an attribute that is compared by content
 _SAMPLE = 256  # elements that are looked at before two large constants are compared in full
 
 
@@ -40,6 +41,8 @@ def _freeze(value: Any) -> Hashable:
             return (value.dtype.name, value.shape, value.tobytes())
         case dict():
             return tuple((k, _freeze(v)) for k, v in sorted(value.items()))
+        case list() | tuple() if len(value) > _SHORT:
+            return id(value)  # the nodes of a forest, in several such lists: comparing them takes longer than computing twice could
         case list() | tuple():
             return tuple(_freeze(v) for v in value)
         case float():
