@@ -40,11 +40,18 @@ MOVES = ("movement", "indexing", "order")  # families of operators that compute 
 
 def compute_in_float32(graph: Graph) -> Graph:
     """f(x: float16) → float16(f(float32(x))): what computes does so in float32 and rounds once, at its end. Between operators values are
-    float32 again, so that only the rounding is left of it."""
+    float32 again, so that only the rounding is left of it. Operators are those of the model: values that only nodes of the same origin
+    read, such as a product before its bias is added, are not rounded."""
     if not any(_is_half(t.dtype) for n in graph.nodes for t in (*n.inputs, *n.outputs)):
         return graph
     narrow: dict[Tensor, Tensor] = {}  # as the graph has it
     wide: dict[Tensor, Tensor] = {}
+    loose: set[Tensor] = set()  # those that are not rounded
+    readers = graph.users()
+
+    def is_inside(tensor: Tensor, origin: tuple[str, ...]) -> bool:
+        read = readers.get(tensor, ())
+        return bool(origin and read) and tensor not in graph.outputs and all(n.origin == origin for n in read)
 
     def widened(tensor: Tensor) -> Tensor:
         if tensor not in wide:
@@ -77,8 +84,11 @@ def compute_in_float32(graph: Graph) -> Graph:
             made = made if isinstance(made, tuple) else (made,)
         exact = node.op in NOT_ROUNDED or OPERATORS[node.op].family in MOVES or node.op == "cast" and _is_half(node.inputs[0].dtype) \
             and node.output.dtype == node.inputs[0].dtype
+        exact = exact and loose.isdisjoint(node.inputs)
         for old, new in zip(node.outputs, made, strict=True):
-            if _is_half(old.dtype) and not exact:
+            if _is_half(old.dtype) and not exact and node.op != "cast" and is_inside(old, node.origin):
+                loose.add(old)
+            elif _is_half(old.dtype) and not exact:
                 narrow[old] = apply("cast", new, dtype=old.dtype)
                 new = apply("cast", narrow[old], dtype=FLOAT32)
             wide[old] = new

@@ -15,12 +15,19 @@ def _along(values: Tensor, x: Tensor, axis: int) -> Tensor:
     return ops.reshape(values, tuple(values.shape[0] if a == axis % x.rank else 1 for a in range(x.rank)))
 
 
+def quotient(x: Tensor, scale: Tensor) -> Tensor:
+    """x / scale, rounded to the type of `x`: ONNX says in which precision values are divided by their scale."""
+    if x.dtype.itemsize > 2:
+        return ops.div(x, scale)
+    return ops.cast(ops.div(ops.cast(x, np.float32), ops.cast(scale, np.float32)), x.dtype)
+
+
 @composite("quantize_linear", rounds=False)
 def quantize_linear(attributes, x: Tensor, scale: Tensor, zero_point: Tensor) -> Tensor:
     """saturate(round(x / scale) + zero_point), halves to even; the quotient is rounded to the type of `x`"""
     dtype, axis = zero_point.dtype, attributes["axis"]
     low, high = integer_range(dtype)
-    y = ops.round(ops.div(x, _along(scale, x, axis)))
+    y = ops.round(quotient(x, _along(scale, x, axis)))
     if x.dtype.itemsize == 2:  # which cannot count to the zero points of all types
         y = ops.cast(y, np.float32)
     y = ops.add(y, ops.cast(_along(zero_point, x, axis), y.dtype))

@@ -11,6 +11,7 @@ from dlcompile.frontends.onnx.rows.casting import SATURATING, to_narrow
 from dlcompile.frontends.onnx.rows.contraction import centred, convolution, matmul_integer, per_channel
 from dlcompile.frontends.onnx.shapes import as_axis
 from dlcompile.graph import Tensor, integer_range, is_float, is_integer, make_constant
+from dlcompile.operators.quantization import quotient
 
 
 def _along(values: Tensor, x: Tensor, node: OnnxNode) -> Tensor:
@@ -59,7 +60,7 @@ def quantize_linear(node: OnnxNode, x: Tensor, scale: Tensor, zero: Tensor | Non
     values, scale = ops.cast(x, wide), ops.cast(scale, wide)
     if _is_plain(node, scale, zero):
         return ops.quantize_linear(values, *_as_scalars(scale, zero), axis=_axis(node, x))
-    ratio = ops.div(values, _along(scale, x, node))
+    ratio = quotient(values, _along(scale, x, node))
     if is_integer(zero.dtype):
         return saturated(ratio, _along(zero, x, node), zero.dtype)
     if zero.dtype not in SATURATING:
