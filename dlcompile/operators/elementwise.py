@@ -315,5 +315,5 @@ def _infer_bitcast(types, attributes):
     return TensorType(attributes["dtype"], types[0].shape)
 
 
-register(Operator("bitcast", "elementwise", infer=_infer_bitcast, evaluate=lambda attributes, x: np.ascontiguousarray(x).view(attributes["dtype"]),
+register(Operator("bitcast", "elementwise", infer=_infer_bitcast, evaluate=lambda attributes, x: np.ascontiguousarray(x).view(attributes["dtype"]).reshape(np.shape(x)),
                   flops=lambda inputs, outputs, attributes: outputs[0].size))
