@@ -21,11 +21,8 @@ KINDS = {"node": "NodeModel", "real": "RealModel", "simple": "SimpleModel", "pyt
 LEFT_OUT: dict[str, str] = {
     "test_bernoulli.*": "random: what NumPy drew when the expected values were made",
     "test_image_decoder_.*": "ImageDecoder is left out: decoding needs libraries that a compiled model does not depend on",
-    **dict.fromkeys((
-        "test_(gridsample|dft|stft|det|melweightmatrix|col2im|roialign|maxunpool|adagrad|adam|momentum)(_.*)?",
-        "test_nesterov_momentum", "test_.*deform_conv.*", "test_maxpool_with_argmax_2d.*", "test_batchnorm_.*_training_mode",
-        "test_ai_onnx_ml_(label_encoder|tree_ensemble).*", "test_loop16_seq_none",
-    ), "not there yet"),
+    "test_dft_inverse(_opset19)?": "not there yet",
+    "test_loop16_seq_none": "not there yet: a sequence that is empty or made of scalars, as data say",
 }
 """regular expression of whole names → why these cases cannot pass, or do not yet"""
 
