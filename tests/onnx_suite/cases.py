@@ -21,7 +21,8 @@ KINDS = {"node": "NodeModel", "real": "RealModel", "simple": "SimpleModel", "pyt
 LEFT_OUT: dict[str, str] = {
     "test_bernoulli.*": "random: what NumPy drew when the expected values were made",
     "test_image_decoder_.*": "ImageDecoder is left out: decoding needs libraries that a compiled model does not depend on",
-    "test_dft_inverse(_opset19)?": "not there yet",
+    "test_dft_inverse(_opset19)?": "where the exact value is 0 the expected ones are roundings of NumPy's transform, "
+                                  "larger than the tolerance",
     "test_loop16_seq_none": "not there yet: a sequence that is empty or made of scalars, as data say",
 }
 """regular expression of whole names → why these cases cannot pass, or do not yet"""
