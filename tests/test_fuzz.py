@@ -7,10 +7,12 @@ import os
 import time
 from random import Random
 
+import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
+import dlcompile as dlc
 from dlcompile.frontends.onnx import importer
 from tests.fuzz.attempt import GOOD, Outcome, Shares, attempt
 from tests.fuzz.corpus import small
@@ -72,6 +74,17 @@ def test_found(name: str) -> None:
     model = onnx.parser.parse_model(HEADER + FOUND[name])
     outcome = outcome_of(model.SerializeToString())
     assert outcome.kind in GOOD, outcome.detail
+
+
+def test_a_sequence_of_pieces_that_do_not_add_up() -> None:
+    """What a run is given may be as malformed as a model."""
+    text = HEADER + "g (float[3, 6] x, int64[2] sizes) => (seq(float[k, 6]) y) { y = SplitToSequence<axis = 0>(x, sizes) }"
+    model = dlc.compile(onnx.parser.parse_model(text), cache=False)
+    x = np.arange(18, dtype=np.float32).reshape(3, 6)
+    assert [item.shape for item in model(x, np.array([1, 2]))] == [(1, 6), (2, 6)]
+    for sizes in ([4, 1], [4, -1], [1, 1]):
+        with pytest.raises(dlc.Error):
+            model(x, np.array(sizes))
 
 
 def functions(depth: int, calls: int) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcompile.errors import ArgumentError
+from dlcompile.errors import ArgumentError, ExecutionError
 from dlcompile.runtime.dynamic import DynamicCaller
 from dlcompile.runtime.ports import TensorInfo
 
@@ -93,6 +93,8 @@ def _put_together(port: Port, arrays: Mapping[str, np.ndarray]) -> Any:
         case "sequence":
             data, shapes = arrays[port["data"]], arrays[port["shapes"]]
             ends = np.cumsum(np.prod(shapes, axis=1, dtype=np.int64))
+            if (shapes < 0).any() or (ends[-1] if ends.size else 0) != data.size:  # such as a split into sizes that are not those of the axis
+                raise ExecutionError(f"the items of output {port['name']!r} do not make up its {data.size} elements")
             return [data[end - int(np.prod(shape)):end].reshape(shape) for end, shape in zip(ends, shapes)]
     return arrays[port["tensor"]]
 
