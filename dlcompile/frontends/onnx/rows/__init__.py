@@ -26,6 +26,7 @@ from dlcompile.frontends.onnx.rows import (  # noqa: F401
     resizing,
     sampling,
     signal,
+    svm,
     sequences,
     text,
     training,
