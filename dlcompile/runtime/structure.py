@@ -1,4 +1,4 @@
-"""Models whose inputs or outputs are sequences or optional values: a call takes and gives lists and None, the library arrays.
+"""Models whose inputs or outputs are sequences, optional values or maps: a call takes and gives lists, None and dicts, the library arrays.
 
 What is made of what is in the library's metadata, under "interface" (see `frontends.onnx.interface`).
 """
@@ -96,6 +96,8 @@ def _put_together(port: Port, arrays: Mapping[str, np.ndarray]) -> Any:
             if (shapes < 0).any() or (ends[-1] if ends.size else 0) != data.size:  # such as a split into sizes that are not those of the axis
                 raise ExecutionError(f"the items of output {port['name']!r} do not make up its {data.size} elements")
             return [data[end - int(np.prod(shape)):end].reshape(shape) for end, shape in zip(ends, shapes)]
+        case "maps":
+            return [dict(zip(port["keys"], row)) for row in arrays[port["tensor"]].tolist()]
     return arrays[port["tensor"]]
 
 

@@ -6,6 +6,7 @@ A graph has tensors only. Its `structure` says what they are to a user, as plain
     {"kind": "tensor", "tensor": name}
     {"kind": "sequence", "data": name, "shapes": name}       see `values.Packed`
     {"kind": "optional", "present": name, "value": port}     see `values.OptionalValue`
+    {"kind": "maps", "tensor": name, "keys": [key, …]}       see `values.MapsValue`; outputs only
 """
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ import onnx
 from dlcompile.errors import UnsupportedOperatorError
 from dlcompile.frontends.onnx.reader import element_type
 from dlcompile.frontends.onnx.shapes import SymbolTable
-from dlcompile.frontends.onnx.values import OptionalValue, Packed, SequenceValue, Value
+from dlcompile.frontends.onnx.values import MapsValue, OptionalValue, Packed, SequenceValue, Value
 from dlcompile.graph import Tensor
 
 Port = dict[str, Any]
@@ -97,6 +98,8 @@ def output_port(name: str, value: Value, taken: set[str]) -> tuple[Port, list[tu
         present = free(f"{name}_present")
         inner, tensors = output_port(name, value.value, taken)
         return {"kind": "optional", "name": name, "present": present, "value": inner}, [(present, value.present), *tensors]
+    if isinstance(value, MapsValue):
+        return {"kind": "maps", "name": name, "tensor": name, "keys": list(value.keys)}, [(name, value.values)]
     if isinstance(value, SequenceValue):
         shapes = free(f"{name}_shapes")
         return {"kind": "sequence", "name": name, "data": name, "shapes": shapes}, [(name, value.data), (shapes, value.shapes)]

@@ -97,7 +97,15 @@ class OptionalValue:
     value: Tensor | SequenceValue | None
 
 
-Value = Union[Tensor, SequenceValue, OptionalValue]
+@dataclass(eq=False)
+class MapsValue:
+    """A sequence of maps that have the same keys, as a classifier's probabilities by label: `values` [maps, keys]. A result, and nothing else."""
+
+    keys: tuple[str | int, ...]
+    values: Tensor
+
+
+Value = Union[Tensor, SequenceValue, OptionalValue, MapsValue]
 
 
 def tensors_of(value: Value | None) -> list[Tensor]:
@@ -106,6 +114,8 @@ def tensors_of(value: Value | None) -> list[Tensor]:
         return [value.present, *tensors_of(value.value)]
     if isinstance(value, SequenceValue):
         return [value.data, value.shapes]
+    if isinstance(value, MapsValue):
+        return [value.values]
     return [] if value is None else [value]
 
 
@@ -115,6 +125,8 @@ def rebuilt(value: Value | None, tensors: Iterator[Tensor]) -> Value | None:
         return OptionalValue(next(tensors), rebuilt(value.value, tensors))
     if isinstance(value, SequenceValue):
         return Packed(next(tensors), next(tensors))
+    if isinstance(value, MapsValue):
+        return MapsValue(value.keys, next(tensors))
     return None if value is None else next(tensors)
 
 

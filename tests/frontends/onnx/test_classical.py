@@ -4,8 +4,6 @@ import warnings
 import numpy as np
 import pytest
 
-from dlcompile.errors import UnsupportedOperatorError
-from dlcompile.frontends.onnx import import_onnx
 from dlcompile.operators.interpreter import evaluate
 from tests.frontends.onnx.helpers import check, check_export, single
 
@@ -72,12 +70,6 @@ def test_operator(op, operands, attributes):
     made, feeds = single(op, operands, domain="ai.onnx.ml", domain_version=4, outputs=attributes.pop("outputs", 1),
                          constants=range(1, len(operands)), **attributes)
     check_export(check(made, feeds), feeds)
-
-
-def test_maps_are_refused_with_the_way_around():
-    made, _ = single("ZipMap", [X], domain="ai.onnx.ml", domain_version=4, classlabels_int64s=[1, 2, 3, 4])
-    with pytest.raises(UnsupportedOperatorError, match="zipmap=False"):
-        import_onnx(made)
 
 
 def test_converted_pipelines():

@@ -24,6 +24,10 @@ def type_of(port: Port, tensors: Mapping[str, Tensor]) -> TypeProto:
             shape = None if isinstance(rank, Dim) else [None] * rank
             return helper.make_sequence_type_proto(helper.make_tensor_type_proto(onnx_type(tensors[port["data"]].dtype), shape))
     tensor = tensors[port["tensor"]]
+    if port["kind"] == "maps":
+        value = helper.make_tensor_type_proto(onnx_type(tensor.dtype), [])
+        key = TensorProto.STRING if isinstance(port["keys"][0], str) else TensorProto.INT64
+        return helper.make_sequence_type_proto(helper.make_map_type_proto(key, value))
     return helper.make_tensor_type_proto(onnx_type(tensor.dtype), [str(d) if isinstance(d, Dim) else d for d in tensor.shape])
 
 
@@ -96,6 +100,9 @@ def _or_nothing(writer: Writer, port: Port, name: str, present: str, tensors: Ma
 def write_port(writer: Writer, port: Port, tensors: Mapping[str, Tensor]) -> onnx.ValueInfoProto:
     """Write an output made of the tensors computed for it, and declare it."""
     made = _written(writer, port, tensors)
+    if port["kind"] == "maps":  # Identity does not take them
+        writer.nodes[-1].output[0] = port["name"]
+        return helper.make_value_info(port["name"], type_of(port, tensors))
     writer.nodes.append(helper.make_node("Identity", [made], [port["name"]], name=writer.fresh(f"{port['name']}_identity")))
     return helper.make_value_info(port["name"], type_of(port, tensors))
 
@@ -114,6 +121,9 @@ def _written(writer: Writer, port: Port, tensors: Mapping[str, Tensor]) -> str:
             return writer.emit("If", [writer.find(tensors[port["present"]])], then_branch=branches[0], else_branch=branches[1])
         case "sequence":
             return _sequence(writer, tensors[port["data"]], tensors[port["shapes"]])
+        case "maps":
+            labels = {"classlabels_strings" if isinstance(port["keys"][0], str) else "classlabels_int64s": port["keys"]}
+            return writer.emit("ZipMap", [writer.find(tensors[port["tensor"]])], domain="ai.onnx.ml", **labels)
     return writer.find(tensors[port["tensor"]])
 
 

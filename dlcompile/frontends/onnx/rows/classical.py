@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.errors import InvalidModelError, ShapeError, UnsupportedOperatorError
+from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.rows.trees import label_table
+from dlcompile.frontends.onnx.values import MapsValue
 from dlcompile.graph import Tensor, dtype_name, is_string, make_constant
 
 ML = "ai.onnx.ml"
@@ -173,7 +174,10 @@ def one_hot_encoder(node: OnnxNode, x: Tensor) -> Tensor:
 
 
 @importer("ZipMap", domain=ML)
-def zip_map(node: OnnxNode, x: Tensor) -> Tensor:
-    raise UnsupportedOperatorError(
-        "its output is a sequence of maps; convert the model with the option zipmap=False to get a tensor"
-    )
+def zip_map(node: OnnxNode, x: Tensor) -> MapsValue:
+    """A map for each row of x [n, k] (or for a vector): the labels and their numbers."""
+    keys = node.get("classlabels_strings", ()) or node.get("classlabels_int64s", ()) or ()
+    values = ops.reshape(x, (1, *x.shape)) if x.rank == 1 else x
+    if values.rank != 2 or isinstance(values.shape[1], int) and values.shape[1] != len(keys):
+        raise ShapeError(f"{len(keys)} labels for the numbers of {x.type}")
+    return MapsValue(tuple(keys), values)
