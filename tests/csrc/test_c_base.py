@@ -13,7 +13,7 @@ int64_t floormod(int64_t a, int64_t b) { return dlc_floormod(a, b); }
 void split(int64_t count, int64_t n, int64_t *ranges)
 {
     for (int i = 0; i < count; ++i) {
-        const dlc_team team = {i, (int)count, 0, 0};
+        const dlc_team team = {i, (int)count, 0, 0, 0};
         const dlc_range range = dlc_split(&team, n);
         ranges[2 * i] = range.begin;
         ranges[2 * i + 1] = range.end;
@@ -40,7 +40,7 @@ int64_t rounds_seen(int64_t threads, int64_t rounds)
     pthread_t handles[32];
     job jobs[32];
     for (int i = 0; i < threads; ++i) {
-        jobs[i] = (job){{i, (int)threads, &state, 0}, rounds, cells, 0};
+        jobs[i] = (job){{i, (int)threads, &state, 0, 0}, rounds, cells, 0};
         pthread_create(&handles[i], 0, work, &jobs[i]);
     }
     int64_t sum = 0;

@@ -33,7 +33,7 @@ void run(int64_t cell, int64_t threads, const int64_t *n, const float *activatio
     pthread_t handles[8];
     job jobs[8];
     for (int i = 0; i < threads; ++i) {
-        jobs[i] = (job){{i, (int)threads, &barrier, 0}, &l, cell};
+        jobs[i] = (job){{i, (int)threads, &barrier, 0, 0}, &l, cell};
         pthread_create(&handles[i], 0, work, &jobs[i]);
     }
     for (int i = 0; i < threads; ++i)

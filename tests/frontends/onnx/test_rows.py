@@ -214,8 +214,6 @@ def test_quantisation(zero, scale):
      {"reduction": "what"}, 18, InvalidModelError, "reduction 'what'"),
     ("Conv", [X, normal(4, 2, 3, 3)], {}, 13, ShapeError, "channels"),
     ("DepthToSpace", [X], {"blocksize": 2}, 13, ShapeError, "not a multiple of the block"),
-    ("BatchNormalization", [X, VECTOR, VECTOR, VECTOR, VECTOR],
-     {"training_mode": 1}, 15, UnsupportedOperatorError, "training_mode"),
     ("TopK", [X, np.array([9])], {"outputs": 2}, 11, InvalidModelError, "k is 9"),
     ("Resize", [X, None, np.array([1, 1, -2, 2], F)], {}, 13, ShapeError, "positive numbers"),
     ("LSTM", [normal(5, 2, 3), normal(1, 16, 3), normal(1, 16, 4)],
