@@ -57,6 +57,26 @@ def test_compile_then_run_a_file(model_files, tmp_path) -> None:
     np.testing.assert_array_equal(np.load(tmp_path / "results" / "y.npy"), dlc.load(path)(x))
 
 
+def test_a_model_whose_sizes_depend_on_data(tmp_path) -> None:
+    graph = helper.make_graph([helper.make_node("NonZero", ["x"], ["y"])], "g", [helper.make_tensor_value_info("x", 1, ["n", 4])],
+                              [helper.make_tensor_value_info("y", 7, [2, "k"])])
+    path = tmp_path / "nonzero.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
+    assert "y: int64[2, u0]" in cli("inspect", path).output
+    assert "int64[2, 8]" in cli("run", path, "--profile").output
+    assert "agrees" in cli("verify", path, "--reference", "numpy").output
+
+
+def test_what_a_command_line_cannot_write(tmp_path) -> None:
+    items = helper.make_sequence_type_proto(helper.make_tensor_type_proto(1, ["a"]))
+    graph = helper.make_graph([helper.make_node("SequenceLength", ["s"], ["n"])], "g", [helper.make_value_info("s", items)],
+                              [helper.make_tensor_value_info("n", 7, [])])
+    path = tmp_path / "length.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)]), path)
+    for command in ("run", "verify"):
+        assert "call it from Python" in cli(command, path, status=1).output
+
+
 def test_compile_writes_to_the_current_directory(model_files, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     cli("compile", model_files["mlp"], "--dim", "batch=4")

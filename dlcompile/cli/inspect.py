@@ -62,6 +62,11 @@ def model_facts(path: Path, name: str | None, target: str, precision: str, dims:
     graph = dlcompile.import_onnx(path, dims=fixed)
     optimized, program, project = dlcompile.lower(path, name=name, target=target, precision=precision, dims=fixed)
     sizes = _sizes(program.symbols, {} if pin else dims)
+
+    def amount(work) -> int:
+        """-1 for what only a run knows, as the library says too."""
+        return evaluate(work, sizes) if program.stage_of(work) == 0 else -1
+
     facts = {
         "file": str(path), "name": project.name, "target": project.target.name, "symbols": sizes,
         "inputs": [_port(p.name, p.type) for p in program.inputs],
@@ -72,8 +77,8 @@ def model_facts(path: Path, name: str | None, target: str, precision: str, dims:
         "weights_bytes": program.constant_bytes,
         "arena_bytes": _arena_bytes(program, sizes),
         "kernels": len({c.kernel.name for c in program.calls}),
-        "calls": [{"form": c.form, "origin": list(c.origin), "operators": list(c.operators), "flops": evaluate(c.flops, sizes),
-                   "bytes": evaluate(c.bytes, sizes), "parallel": c.parallel} for c in program.calls],
+        "calls": [{"form": c.form, "origin": list(c.origin), "operators": list(c.operators), "flops": amount(c.flops),
+                   "bytes": amount(c.bytes), "parallel": c.parallel} for c in program.calls],
     }
     return facts, (str(graph), str(optimized))
 
@@ -108,11 +113,12 @@ def _port(name: str, type_) -> dict[str, Any]:
 
 
 def _arena_bytes(program: Program, sizes: Mapping[str, int]) -> int:
-    """The buffers of a run, as the library will place them; each thread's scratch comes on top."""
+    """The buffers of a run, as the library will place them; each thread's scratch comes on top, and what has its size from data."""
     from dlcompile.graph import evaluate
     from dlcompile.kernels.memory import plan_arena
 
-    return plan_arena([evaluate(b.nbytes, sizes) for b in program.buffers], [(b.first, b.last) for b in program.buffers])[1]
+    known = [b for b in program.buffers if program.stage_of(b.nbytes) == 0]
+    return plan_arena([evaluate(b.nbytes, sizes) for b in known], [(b.first, b.last) for b in known])[1]
 
 
 # -- print ------------------------------------------------------------------------------------------------------------------

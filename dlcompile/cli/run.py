@@ -9,7 +9,7 @@ import click
 import numpy as np
 
 from dlcompile.cli.console import compile_progress, duration, output, quantity, table
-from dlcompile.cli.values import dims_option, index_limits, inputs_option, make_inputs
+from dlcompile.cli.values import dims_option, index_limits, inputs_option, make_inputs, refuse_structured
 from dlcompile.runtime import CompiledModel, load
 
 
@@ -35,6 +35,7 @@ def command(model: Path, inputs: tuple[str, ...], dims: dict[str, int], director
       dlcompile run resnet50.so --profile --repeat 20
     """
     compiled, limits = open_model(model, threads)
+    refuse_structured(compiled)
     arrays = make_inputs(compiled.inputs, compiled.symbols, inputs, dims, seed, limits)
     results = compiled.run(arrays)
     console = output()

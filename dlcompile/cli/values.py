@@ -11,7 +11,7 @@ from dlcompile.errors import ArgumentError
 from dlcompile.graph import Dim, evaluate, parse_dim
 from dlcompile.graph.graph import Graph
 from dlcompile.graph.tensor import Tensor
-from dlcompile.runtime import TensorInfo
+from dlcompile.runtime import CompiledModel, TensorInfo
 
 BATCH_NAMES = ("batch", "n", "b")
 BATCH, LENGTH = 2, 32
@@ -168,3 +168,10 @@ def _tables(tensor: Tensor, users) -> Iterable[int | Dim]:
                 if result.dtype.kind in "iu" and result not in seen:
                     seen.add(result)
                     waiting.append(result)
+
+
+def refuse_structured(compiled: CompiledModel) -> None:
+    """ArgumentError for a model whose inputs or outputs are not plain arrays: a command line has no way to write them."""
+    if "interface" in compiled.info.metadata:
+        raise ArgumentError(f"{compiled.name}: its inputs or outputs are sequences, optional values or maps, which a command line cannot write; "
+                            "call it from Python: dlcompile.compile or dlcompile.load")

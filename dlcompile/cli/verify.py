@@ -12,7 +12,7 @@ from rich.text import Text
 from dlcompile.cli.compile import code_options
 from dlcompile.cli.console import compile_progress, errors, output, table
 from dlcompile.cli.layers import Departure, first_departures
-from dlcompile.cli.values import dims_option, fitted, index_limits, inputs_option, make_inputs, read_tensor_file
+from dlcompile.cli.values import dims_option, fitted, index_limits, inputs_option, make_inputs, read_tensor_file, refuse_structured
 from dlcompile.errors import ArgumentError
 from dlcompile.graph import Graph
 from dlcompile.runtime import CompiledModel
@@ -57,6 +57,7 @@ def command(model: Path, inputs: tuple[str, ...], test_data: Path | None, dims: 
     options = {"name": name, "target": target, "precision": precision}
     with compile_progress(model.name) as progress:
         compiled = dlcompile.compile(model, threads=threads, progress=progress, **options)
+    refuse_structured(compiled)
     tolerance = Tolerance(rtol if rtol is not None else RTOL_16 if _has_16_bit(graph) else RTOL, atol)
     references = _references(model, graph, reference)
     failed = False
