@@ -2,13 +2,14 @@
 
 Primitives (elementwise, movement, indexing, reductions, contractions, windows, ordering, selection, control, random)
 state their type rule, their NumPy evaluation and their cost; composites (activations, normalizations, attention,
-recurrent, resampling, resize, quantization) state a decomposition into them.
+recurrent, resampling, resize, quantization, dictionary) state a decomposition into them.
 """
 from dlcompile.operators import (  # noqa: F401
                                  activations,
                                  attention,
                                  contractions,
                                  control,
+                                 dictionary,
                                  elementwise,
                                  indexing,
                                  movement,

@@ -52,6 +52,8 @@ class Structure:
                     self._take_apart(port["value"], value, found)
             case "sequence":
                 self._sequence(port, value, found)
+            case "map":
+                self._map(port, value, found)
             case _:
                 found[port["tensor"]] = value
 
@@ -70,9 +72,23 @@ class Structure:
         found[port["data"]] = np.concatenate([item.reshape(-1) for item in items]) if items else np.zeros(0, dtype)
         found[port["shapes"]] = np.array([item.shape for item in items], np.int64).reshape(len(items), ranks.pop())
 
+    def _map(self, port: Port, value: Any, found: dict[str, Any]) -> None:
+        if not isinstance(value, Mapping):
+            raise ArgumentError(f"{self.name}: input {port['name']!r} must be a dict, not {type(value).__name__}")
+        for key, what, given in (("index", "keys", value.keys()), ("data", "values", value.values())):
+            dtype = self.tensors[port[key]].dtype
+            kinds = str if dtype == object else (int, np.integer) if dtype.kind in "iu" else (int, float, np.integer, np.floating)
+            wrong = next((item for item in given if not isinstance(item, kinds) or isinstance(item, bool)), None)
+            if wrong is not None:
+                raise ArgumentError(f"{self.name}: the {what} of input {port['name']!r} must be {'str' if dtype == object else dtype}, not {wrong!r}")
+            try:
+                found[port[key]] = np.array(list(given), dtype)
+            except OverflowError:
+                raise ArgumentError(f"{self.name}: the {what} of input {port['name']!r} do not all fit {dtype}") from None
+
     def _absent(self, port: Port, found: dict[str, Any]) -> None:
         """Arrays that stand for a value that is not given: of the right type, and as small as can be."""
-        for key in ("tensor", "data", "shapes"):
+        for key in ("tensor", "index", "data", "shapes"):
             if key in port:
                 tensor = self.tensors[port[key]]
                 found[port[key]] = np.zeros([d if isinstance(d, int) else 0 for d in tensor.shape], tensor.dtype)

@@ -7,6 +7,7 @@ A graph has tensors only. Its `structure` says what they are to a user, as plain
     {"kind": "sequence", "data": name, "shapes": name}       see `values.Packed`
     {"kind": "optional", "present": name, "value": port}     see `values.OptionalValue`
     {"kind": "maps", "tensor": name, "keys": [key, …]}       see `values.MapsValue`; outputs only
+    {"kind": "map", "index": name, "data": name}             see `values.MapValue`; inputs only
 """
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ import onnx
 from dlcompile.errors import UnsupportedOperatorError
 from dlcompile.frontends.onnx.reader import element_type
 from dlcompile.frontends.onnx.shapes import SymbolTable
-from dlcompile.frontends.onnx.values import MapsValue, OptionalValue, Packed, SequenceValue, Value
+from dlcompile.frontends.onnx.values import MapsValue, MapValue, OptionalValue, Packed, SequenceValue, Value
 from dlcompile.graph import Tensor
 
 Port = dict[str, Any]
@@ -61,7 +62,13 @@ class Inputs:
             shape = [items, len(item.shape.dim) or rank]
             return {"kind": "sequence", "name": name, "data": self._part(name, element_type(item.elem_type, what), [elements]),
                     "shapes": self._part(self._free(f"{name}_shapes"), np.dtype(np.int64), shape)}
-        raise UnsupportedOperatorError(f"{what} is of the kind {kind or 'unknown'}; expected a tensor, a sequence of tensors or an optional one")
+        if kind == "map_type" and type_.map_type.value_type.WhichOneof("value") == "tensor_type":
+            size = self.symbols.fresh(f"{name}_size")
+            key, item = type_.map_type.key_type, type_.map_type.value_type.tensor_type.elem_type
+            return {"kind": "map", "name": name, "index": self._part(self._free(f"{name}_keys"), element_type(key, f"the key of {what}"), [size]),
+                    "data": self._part(name, element_type(item, f"the value of {what}"), [size])}
+        raise UnsupportedOperatorError(f"{what} is of the kind {kind or 'unknown'}; expected a tensor, a sequence of tensors, an optional value"
+                                       f" or a map")
 
     def _part(self, name: str, dtype: np.dtype, shape: Sequence[int | str]) -> str:
         self.parts.append(Part(name, dtype, shape))
@@ -81,6 +88,8 @@ def input_value(port: Port, tensors: Mapping[str, Tensor]) -> Value:
         return OptionalValue(tensors[port["present"]], input_value(port["value"], tensors))
     if port["kind"] == "sequence":
         return Packed(tensors[port["data"]], tensors[port["shapes"]])
+    if port["kind"] == "map":
+        return MapValue(tensors[port["index"]], tensors[port["data"]])
     return tensors[port["tensor"]]
 
 
@@ -100,6 +109,8 @@ def output_port(name: str, value: Value, taken: set[str]) -> tuple[Port, list[tu
         return {"kind": "optional", "name": name, "present": present, "value": inner}, [(present, value.present), *tensors]
     if isinstance(value, MapsValue):
         return {"kind": "maps", "name": name, "tensor": name, "keys": list(value.keys)}, [(name, value.values)]
+    if isinstance(value, MapValue):
+        raise UnsupportedOperatorError(f"output {name!r} is an input that is a map")
     if isinstance(value, SequenceValue):
         shapes = free(f"{name}_shapes")
         return {"kind": "sequence", "name": name, "data": name, "shapes": shapes}, [(name, value.data), (shapes, value.shapes)]
@@ -115,7 +126,7 @@ def structure(inputs: Sequence[Port], outputs: Sequence[Port]) -> dict[str, Any]
 
 def names_in(port: Port) -> Iterator[str]:
     """The tensors a port is made of."""
-    for key in ("tensor", "present", "data", "shapes"):
+    for key in ("tensor", "present", "index", "data", "shapes"):
         if key in port:
             yield port[key]
     if "value" in port:

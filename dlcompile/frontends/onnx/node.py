@@ -170,7 +170,7 @@ def _check_types(schema: onnx.defs.OpSchema, inputs: list[Tensor | None]) -> Non
         if not isinstance(tensor, Tensor):
             continue  # a sequence or an optional value: its row looks at it
         if dtypes is not None and tensor.dtype not in dtypes:
-            names = ", ".join(sorted({str(d) for d in dtypes}))
+            names = ", ".join(sorted({str(d) for d in dtypes})) or "no tensor"
             raise DTypeError(f"input {position} ({formal.name}) is {tensor.dtype}; expected {names}")
         if formal.is_homogeneous and letter in single:
             other, dtype = bound.setdefault(letter, (formal.name, tensor.dtype))

@@ -105,7 +105,15 @@ class MapsValue:
     values: Tensor
 
 
-Value = Union[Tensor, SequenceValue, OptionalValue, MapsValue]
+@dataclass(eq=False)
+class MapValue:
+    """A map: its keys, each there once, in any order [n], and their values [n]. An input, and nothing else."""
+
+    keys: Tensor
+    values: Tensor
+
+
+Value = Union[Tensor, SequenceValue, OptionalValue, MapsValue, MapValue]
 
 
 def tensors_of(value: Value | None) -> list[Tensor]:
@@ -116,6 +124,8 @@ def tensors_of(value: Value | None) -> list[Tensor]:
         return [value.data, value.shapes]
     if isinstance(value, MapsValue):
         return [value.values]
+    if isinstance(value, MapValue):
+        return [value.keys, value.values]
     return [] if value is None else [value]
 
 
@@ -127,6 +137,8 @@ def rebuilt(value: Value | None, tensors: Iterator[Tensor]) -> Value | None:
         return Packed(next(tensors), next(tensors))
     if isinstance(value, MapsValue):
         return MapsValue(value.keys, next(tensors))
+    if isinstance(value, MapValue):
+        return MapValue(next(tensors), next(tensors))
     return None if value is None else next(tensors)
 
 

@@ -49,6 +49,7 @@ class Writer:
             self.constants: dict[tuple, str] = {}
             self.biases = find_biases(graph)
             self.absorbed: set[Node] = set()
+            self.maps: dict[tuple[Tensor, Tensor], str] = {}  # of keys and values, which have no names of their own
         self.dims: dict[DimLike, str] = {}
         self.origin = ""
 

@@ -1,4 +1,4 @@
-"""Inputs and outputs that are sequences or optional values: from and to the tensors that a graph has of them (see `frontends.onnx.interface`)."""
+"""Inputs and outputs that are sequences, optional values or maps: from and to the tensors that a graph has of them (see `frontends.onnx.interface`)."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
@@ -23,6 +23,9 @@ def type_of(port: Port, tensors: Mapping[str, Tensor]) -> TypeProto:
             rank = tensors[port["shapes"]].shape[1]
             shape = None if isinstance(rank, Dim) else [None] * rank
             return helper.make_sequence_type_proto(helper.make_tensor_type_proto(onnx_type(tensors[port["data"]].dtype), shape))
+        case "map":
+            value = helper.make_tensor_type_proto(onnx_type(tensors[port["data"]].dtype), [])
+            return helper.make_map_type_proto(onnx_type(tensors[port["index"]].dtype), value)
     tensor = tensors[port["tensor"]]
     if port["kind"] == "maps":
         value = helper.make_tensor_type_proto(onnx_type(tensor.dtype), [])
@@ -54,6 +57,10 @@ def _read(writer: Writer, port: Port, name: str, tensors: Mapping[str, Tensor]) 
                 rows = writer.emit("SequenceInsert", [rows, writer.constant(np.zeros((0, shapes.shape[1]), np.int64))])
             writer.names[data] = writer.emit("ConcatFromSequence", [flat], axis=0)
             writer.names[shapes] = writer.emit("ConcatFromSequence", [rows], axis=0)
+        case "map":
+            keys, values = tensors[port["index"]], tensors[port["data"]]
+            writer.maps[keys, values] = name
+            writer.names[keys] = writer.names[values] = ""  # nothing but the operators on maps can read them
         case _:
             writer.names[tensors[port["tensor"]]] = name
 

@@ -8,8 +8,8 @@ from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.rows.trees import label_table
-from dlcompile.frontends.onnx.values import MapsValue
-from dlcompile.graph import Tensor, dtype_name, is_string, make_constant
+from dlcompile.frontends.onnx.values import MapsValue, MapValue
+from dlcompile.graph import Tensor, apply, dtype_name, is_string, make_constant
 
 ML = "ai.onnx.ml"
 
@@ -181,3 +181,42 @@ def zip_map(node: OnnxNode, x: Tensor) -> MapsValue:
     if values.rank != 2 or isinstance(values.shape[1], int) and values.shape[1] != len(keys):
         raise ShapeError(f"{len(keys)} labels for the numbers of {x.type}")
     return MapsValue(tuple(keys), values)
+
+
+@importer("DictVectorizer", domain=ML)
+def dict_vectorizer(node: OnnxNode, x: MapValue) -> Tensor:
+    """The values of the vocabulary's keys, 0 where the map has none: [1, words], as the converters of scikit-learn's models and ONNX Runtime have
+    it. (The standard's text says "1-D".)"""
+    keys, values = _map_of(x)
+    kind = "string" if is_string(keys.dtype) else "int64"
+    vocabulary = node[f"{kind}_vocabulary"]
+    if not vocabulary:
+        raise InvalidModelError(f"there is no {kind}_vocabulary for a map whose keys are {dtype_name(keys.dtype)}")
+    if len(set(vocabulary)) < len(vocabulary):
+        raise InvalidModelError(f"the {kind}_vocabulary has words more than once")
+    return apply("dict_vectorizer", keys, values, vocabulary=tuple(vocabulary))
+
+
+MAP_TYPES = {"TO_FLOAT": np.float32, "TO_INT64": np.int64, "TO_STRING": object}
+MOST_POSITIONS = 2**26  # what a sparse map is made into is as long as a model of a few bytes says
+
+
+@importer("CastMap", domain=ML)
+def cast_map(node: OnnxNode, x: MapValue) -> Tensor:
+    """The values in the order of their keys ("DENSE"), or each at the position that its key is ("SPARSE"), [1, size], cast."""
+    keys, values = _map_of(x)
+    if keys.dtype != np.int64:
+        raise InvalidModelError(f"the keys of the map are {dtype_name(keys.dtype)}; expected int64")
+    if node["map_form"] not in ("DENSE", "SPARSE") or node["cast_to"] not in MAP_TYPES:
+        raise InvalidModelError(f"map_form is {node['map_form']!r} and cast_to is {node['cast_to']!r}; expected DENSE or SPARSE, and one of "
+                                f"{', '.join(MAP_TYPES)}")
+    size = node["max_map"] if node["map_form"] == "SPARSE" else None
+    if size is not None and not 1 <= size <= MOST_POSITIONS:
+        raise InvalidModelError(f"max_map is {size}; expected 1 to {MOST_POSITIONS}")
+    return apply("cast_map", keys, values, dtype=np.dtype(MAP_TYPES[node["cast_to"]]), size=size)
+
+
+def _map_of(x: MapValue) -> tuple[Tensor, Tensor]:
+    if not isinstance(x, MapValue):
+        raise InvalidModelError("its input is not a map")
+    return x.keys, x.values
