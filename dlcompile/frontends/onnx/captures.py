@@ -15,7 +15,8 @@ def reads(node: NodeProto) -> list[str]:
 def captured(graph: GraphProto) -> list[str]:
     """The values a graph reads that it does not make itself."""
     own = (
-        {i.name for i in graph.input} | {i.name for i in graph.initializer} | {o for n in graph.node for o in n.output}
+        {i.name for i in graph.input} | {i.name for i in graph.initializer} | {s.values.name for s in graph.sparse_initializer}
+        | {o for n in graph.node for o in n.output}
     )
     read = [value for node in graph.node for value in reads(node)] + [o.name for o in graph.output]
     return list(dict.fromkeys(value for value in read if value not in own))

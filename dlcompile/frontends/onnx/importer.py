@@ -19,7 +19,7 @@ from dlcompile.frontends.onnx import unsupported
 from dlcompile.frontends.onnx.captures import graphs_of, reads
 from dlcompile.frontends.onnx.interface import Inputs, input_value, output_port, structure
 from dlcompile.frontends.onnx.node import Declined, OnnxNode, find_importer, find_schema, normal_domain
-from dlcompile.frontends.onnx.reader import Source, element_type, open_model, opset_version, read_tensor
+from dlcompile.frontends.onnx.reader import Source, element_type, open_model, opset_version, read_sparse, read_tensor
 from dlcompile.frontends.onnx.shapes import SymbolTable, assumptions, fixed_symbols
 from dlcompile.frontends.onnx.values import OptionalValue, SequenceValue, Value
 from dlcompile.graph import Dim, DimLike, Graph, Shape, Tensor, make_constant, make_input, provenance, substitute, unknown_names
@@ -232,9 +232,11 @@ def declare_initializers(graph: GraphProto, scope: Scope) -> None:
         if proto.name in scope.values:
             raise InvalidModelError(f"the initializer {proto.name!r} is given more than once")
         scope.values[proto.name] = proto
-    if graph.sparse_initializer:
-        names = ", ".join(repr(s.values.name) for s in graph.sparse_initializer)
-        raise InvalidModelError(f"sparse initializers are not supported: {names}; store them dense")
+    for sparse in graph.sparse_initializer:
+        name = sparse.values.name
+        if name in scope.values:
+            raise InvalidModelError(f"the initializer {name!r} is given more than once")
+        scope.values[name] = make_constant(read_sparse(sparse, scope.source), name=name)
 
 
 # -- nodes -------------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import onnx
 from onnx import AttributeProto
 
 from dlcompile.errors import DTypeError, InvalidModelError
-from dlcompile.frontends.onnx.reader import read_tensor
+from dlcompile.frontends.onnx.reader import read_sparse, read_tensor
 from dlcompile.graph import Tensor
 from dlcompile.graph.dtypes import DTYPES_BY_NAME
 
@@ -216,6 +216,8 @@ def attribute_value(proto: AttributeProto, scope: Scope) -> Any:
             return proto.s.decode("utf-8", "backslashreplace")
         case kind.TENSOR:
             return read_tensor(proto.t, scope.source)
+        case kind.SPARSE_TENSOR:
+            return read_sparse(proto.sparse_tensor, scope.source)
         case kind.GRAPH:
             return proto.g
         case kind.TYPE_PROTO:

@@ -5,8 +5,9 @@ allocated, and external data is read from below the model's own folder only.
 """
 from __future__ import annotations
 
+import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 
 from dlcompile.errors import DTypeError, InvalidModelError
-from dlcompile.graph import DTYPES
+from dlcompile.graph import DTYPES, is_string
 
 OLDEST_OPSET = 7  # what lies below goes through the version converter of the onnx package
 _PARSE_LIMIT = 2**31 - 1  # protobuf's own
@@ -24,13 +25,15 @@ _PARSE_LIMIT = 2**31 - 1  # protobuf's own
 @dataclass(frozen=True)
 class Source:
     """An opened model: the proto, what to call it in errors and in C (`label`, `name`), and where its external data
-    lies (None: nowhere). `converted_from`: the opset it had before it was brought to one that is read as it is."""
+    lies (None: nowhere). `converted_from`: the opset it had before it was brought to one that is read as it is.
+    `sparse`: the sparse tensors that have been read, and their arrays, by the identity of the protos."""
 
     model: onnx.ModelProto
     label: str
     name: str
     folder: Path | None
     converted_from: int | None = None
+    sparse: dict[int, tuple[onnx.SparseTensorProto, np.ndarray]] = field(default_factory=dict)
 
     @property
     def opset(self) -> int:
@@ -111,7 +114,7 @@ def _refuse_binary_names(model: onnx.ModelProto, label: str) -> None:
     while graphs or nodes:
         for graph in graphs:
             nodes += graph.node
-            names += [tensor.name for tensor in graph.initializer]
+            names += [tensor.name for tensor in graph.initializer] + [s.values.name for s in graph.sparse_initializer]
             for value in (*graph.input, *graph.output):
                 names += [value.name, *(d.dim_param for d in value.type.tensor_type.shape.dim)]
         graphs = []
@@ -191,6 +194,40 @@ def read_tensor(proto: TensorProto, source: Source) -> np.ndarray:
     array = data.view(dtype) if data.ctypes.data % dtype.alignment == 0 else data.copy().view(dtype)
     if dtype == np.bool_:
         array = data != 0  # any byte may be in the file, and NumPy takes other than 0 and 1 badly
+    return array.reshape(shape)
+
+
+MOST_OF_SPARSE = 2**26  # elements of a model; the file has only those that are not 0, and its shapes can say anything
+
+
+def read_sparse(proto: onnx.SparseTensorProto, source: Source) -> np.ndarray:
+    """The array a `SparseTensorProto` stands for: 0, or no text, where it says nothing. Its indices are positions in the array made flat [n], or
+    one for each axis [n, rank], rising, as ONNX's checker asks.
+
+    `InvalidModelError` where indices lie outside or do not rise, or all such arrays of the model would have more than `MOST_OF_SPARSE` elements.
+    """
+    if id(proto) not in source.sparse:
+        source.sparse[id(proto)] = proto, _dense(proto, source)
+    return source.sparse[id(proto)][1]
+
+
+def _dense(proto: onnx.SparseTensorProto, source: Source) -> np.ndarray:
+    what = f"{source.label}: sparse tensor {proto.values.name!r}"
+    shape, values, indices = tuple(proto.dims), read_tensor(proto.values, source), read_tensor(proto.indices, source)
+    left = MOST_OF_SPARSE - sum(array.size for _, array in source.sparse.values())
+    if any(d < 0 for d in shape) or math.prod(shape) > left:
+        raise InvalidModelError(f"{what}: has the shape {list(shape)}; expected at most {MOST_OF_SPARSE} elements in all such tensors")
+    if values.ndim != 1 or indices.dtype != np.int64 or indices.shape not in (values.shape, (*values.shape, len(shape))):
+        raise InvalidModelError(f"{what}: {list(values.shape)} values at {indices.dtype}{list(indices.shape)} indices; expected a vector, and int64"
+                                f" indices [n] or [n, {len(shape)}]")
+    limits = np.array(shape if indices.ndim == 2 else [math.prod(shape)], np.int64)
+    if (indices < 0).any() or (indices.reshape(len(values), limits.size) >= limits).any():
+        raise InvalidModelError(f"{what}: has indices outside of the shape {list(shape)}")
+    flat = np.ravel_multi_index(tuple(indices.T), shape) if indices.ndim == 2 and shape else indices.reshape(len(values))
+    if (np.diff(flat) <= 0).any():
+        raise InvalidModelError(f"{what}: its indices do not rise")
+    array = np.full(math.prod(shape), "" if is_string(values.dtype) else np.zeros((), values.dtype), values.dtype)
+    array[flat] = values
     return array.reshape(shape)
 
 

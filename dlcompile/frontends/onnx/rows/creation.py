@@ -14,14 +14,15 @@ from dlcompile.frontends.onnx.rows.elementwise import scalar
 from dlcompile.frontends.onnx.shapes import as_axis, assume_equal
 from dlcompile.graph import Tensor, at_least, ceildiv, dim_max, is_float, known_dims, make_constant
 
-_VALUES = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64}
+_VALUES = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64,
+           "value_string": object, "value_strings": object}
 
 
 @importer("Constant")
 def constant(node: OnnxNode) -> Tensor:
-    value = node["value"]
-    if value is not None:
-        return make_constant(value)
+    for name in ("value", "sparse_value"):
+        if name in node.attribute_protos:
+            return make_constant(node[name])
     for name, dtype in _VALUES.items():
         if name in node.attribute_protos:
             return make_constant(np.asarray(node[name], dtype))
