@@ -350,7 +350,7 @@ PARTS = {"make_strings", "tree_ensemble", "count_ngrams", "automaton_match"}
 """what composites that are exported whole become when they are compiled: ONNX has no form of it"""
 
 WITHOUT_A_CASE = {
-    "bitcast", "col2im", "deform_conv", "det", "dft", "grid_sample", "lookup", "max_pool_indices", "max_roi_pool",
+    "bitcast", "cast_map", "col2im", "deform_conv", "det", "dft", "dict_vectorizer", "grid_sample", "lookup", "max_pool_indices", "max_roi_pool",
     "max_unpool", "mt19937", "random_bits", "regex_full_match", "replace_characters", "roi_align", "string_concat",
     "string_count", "string_split", "tf_idf_vectorizer", "tree_ensemble_5", "tree_ensemble_classifier",
     "tree_ensemble_regressor",

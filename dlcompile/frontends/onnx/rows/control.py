@@ -13,7 +13,7 @@ from dlcompile.frontends.onnx.captures import captured
 from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
 from dlcompile.frontends.onnx.shapes import as_axis, assumptions, handed_up
 from dlcompile.frontends.onnx.values import Items, SequenceValue, Value, alike, rebuilt, tensors_of
-from dlcompile.graph import Graph, Tensor, later, make_input, symbols_in, unify
+from dlcompile.graph import Graph, Tensor, is_string, later, make_input, symbols_in, unify
 from dlcompile.graph.graph import Constraint
 
 
@@ -136,21 +136,35 @@ def scan(node: OnnxNode, *operands: Tensor) -> list[Tensor]:
 
 @importer("Scan", since=8)
 def scan_8(node: OnnxNode, lengths: Tensor | None, *operands: Tensor) -> list[Tensor]:
-    """The first form: operands have a batch axis in front, and each example is scanned by itself, over the axis after it."""
-    if lengths is not None:
-        raise UnsupportedOperatorError("sequence_lens: examples of different lengths")
+    """The first form: operands have a batch axis in front, and each example is scanned by itself, over the axis after it. Where lengths [batch]
+    are given an example ends there: its states stay, it yields 0, and backwards begins there, all as ONNX Runtime has it."""
     graph, count = node["body"], node["num_scan_inputs"]
     states = len(operands) - count
-    directions = node["directions"]
-    given = [ops.reverse(x, (1,)) if i >= states and _entry(directions, i - states) else x for i, x in enumerate(operands)]
-    inner_formal = [make_input(f"formal{i}", t.dtype, t.shape[1 + (i >= states):]) for i, t in enumerate(given)]
-    imported = import_body(node, graph, inner_formal)
-    body = imported.graph(graph.name or "scan", inner_formal)
-    example = [make_input(f"example{i}", t.dtype, t.shape[1:]) for i, t in enumerate(given)]
+    if count < 1 or states < 0 or len(graph.output) < states:
+        raise InvalidModelError(f"{len(operands)} operands, {count} of them scanned; expected at least one")
+    batch, steps = operands[states].shape[:2]
+    lengths = ops.broadcast_to(ops.shape_vector((steps,)), (batch,)) if lengths is None else ops.cast(lengths, np.int64)
+    step, end = (make_input(name, np.int64, ()) for name in ("step", "end"))
+    formal = [make_input(f"formal{i}", t.dtype, t.shape[1 + (i >= states):]) for i, t in enumerate(operands)]
+    imported = import_body(node, graph, formal)
+    going = ops.lt(step, end)
+    yielded = [ops.select(going, y, formal[i] if i < states else _nothing(y.dtype)) for i, y in enumerate(imported.results)]
+    body = imported.graph(graph.name or "scan", [*formal, step, end], yielded)
+
+    example = [make_input(f"example{i}", t.dtype, t.shape[1:]) for i, t in enumerate(operands)]
+    length = make_input("length", np.int64, ())
     inner = [make_input(t.name, t.dtype, t.shape) for t in imported.outer]
-    made = ops.scan(body, *example, *inner, num_carry=states, num_scanned=count, length=given[states].shape[1])
-    outer = Graph("examples", [*example, *inner], made, output_names=[f"result{i}" for i in range(len(made))])
-    return list(ops.scan(outer, *given, *imported.outer, num_carry=0, num_scanned=len(given), length=given[0].shape[0]))
+    turns = ops.iota(np.int64, (steps,))
+    backwards = ops.maximum(ops.sub(ops.sub(length, turns), np.int64(1)), np.int64(0))
+    scanned = [ops.gather(x, backwards, 0) if _entry(node["directions"], i) else x for i, x in enumerate(example[states:])]
+    made = ops.scan(body, *example[:states], *scanned, turns, ops.broadcast_to(length, (steps,)), *inner,
+                    num_carry=states, num_scanned=count + 2, length=steps)
+    outer = Graph("examples", [*example, length, *inner], made, output_names=[f"result{i}" for i in range(len(made))])
+    return list(ops.scan(outer, *operands, lengths, *imported.outer, num_carry=0, num_scanned=len(operands) + 1, length=batch))
+
+
+def _nothing(dtype: np.dtype) -> np.ndarray:
+    return np.array("", object) if is_string(dtype) else np.zeros((), dtype)
 
 
 def _entry(values: tuple[int, ...] | None, index: int) -> int:
