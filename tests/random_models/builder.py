@@ -53,7 +53,8 @@ class Value:
 
     @property
     def exact(self) -> bool:
-        return len(self.samples) == 1
+        """Whether no error, but for the sign of a 0, can be in it."""
+        return all(np.array_equal(s, self.array, equal_nan=v.is_float(self.dtype)) for s in self.samples[1:])
 
     @property
     def finite(self) -> bool:
@@ -230,7 +231,7 @@ class Builder:
         results = [self._evaluated(nodes, inputs, [value.array if value else None for value in inputs])]
         if any(r.dtype not in v.ALL or r.size > LARGEST for r in results[0]):
             raise Unsuitable("a result of a type or size that is not wanted")
-        if compared and (tolerance != EXACT or any(value and not value.exact for value in inputs)):
+        if compared and (tolerance != EXACT or any(value and len(value.samples) > 1 for value in inputs)):
             results += [self._disturbed(nodes, inputs, tolerance, sign, results[0]) for sign in (1, -1)]
         made = [Value(name, _distinct([r[i] for r in results]), compared) for i, name in enumerate(nodes[-1].output)]
         if any(_jumps(value) for value in made):
@@ -250,11 +251,11 @@ class Builder:
     def _disturbed(self, nodes: Sequence[onnx.NodeProto], inputs: Sequence[Value | None], tolerance: Tolerance, sign: int,
                    like: list[np.ndarray]) -> list[np.ndarray]:
         arrays = [None if value is None else
-                  disturb(value.samples[0 if value.exact else sign], tolerance.operands, self.numbers, sign) for value in inputs]
+                  disturb(value.samples[sign if len(value.samples) > 1 else 0], tolerance.operands, self.numbers, sign) for value in inputs]
         results = self._evaluated(nodes, inputs, arrays)
         if any(r.shape != s.shape for r, s in zip(results, like)):
             raise Unsuitable("small errors change the shape")
-        return [disturb(r, tolerance.result, self.numbers, sign, tolerance.absolute, s) for r, s in zip(results, like)]
+        return [disturb(r, tolerance.result, self.numbers, sign, tolerance.absolute, s, tolerance != EXACT) for r, s in zip(results, like)]
 
     def _keep(self, value: Value, reuse: bool) -> Value:
         if reuse:

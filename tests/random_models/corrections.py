@@ -13,6 +13,8 @@ import numpy as np
 import onnx
 from onnx import helper
 
+from tests.random_models import values as v
+
 CORRECTED: dict[tuple[str, str], Callable] = {}
 
 
@@ -62,6 +64,22 @@ def prelu(evaluate, node, arrays, opset):
     """Multiplies 0 by the slope, which may be infinite."""
     x, slope = arrays
     return [np.where(x < 0, slope * x, x).astype(x.dtype)]
+
+
+@correction("Sum", "Mean", "LogSoftmax", "Softmax")
+def in_16_bits(evaluate, node, arrays, opset):
+    """Computes each step in 16 bits, where sums overflow and small exponentials vanish."""
+    if arrays[0].dtype.itemsize != 2 or arrays[0].dtype.kind in "iu":
+        return None
+    return [r.astype(arrays[0].dtype) for r in evaluate(node, [a.astype(np.float64) for a in arrays], opset)]
+
+
+@correction("ScatterElements", "ScatterND")
+def scatter(evaluate, node, arrays, opset):
+    """A NaN is the larger, or is not, as it comes first or last."""
+    if attributes_of(node).get("reduction", b"none") in (b"max", b"min") and any(np.isnan(a).any() for a in (arrays[0], arrays[2]) if v.is_float(a.dtype)):
+        raise ValueError("the largest of numbers and NaN")
+    return None
 
 
 # -- reductions and normalisations --------------------------------------------------------------------------------------------------

@@ -20,14 +20,17 @@ SAFETY = 8  # errors of single nodes do not always meet with the signs that add 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """The error of one operator in units of the last place: of its result, and of its operands. `absolute` is beside 1."""
+    """The error of one operator in units of the last place: of its result, and of its operands. `absolute` is beside 1. `zeros`: whether the
+    sign of a 0 is open, as it is wherever there may be an error."""
 
     result: float = 0.0
     operands: float = 0.0
     absolute: float = 0.0
+    zeros: bool = False
 
 
 EXACT = Tolerance()
+EXTREMUM = Tolerance(zeros=True)  # 0 and -0 are equal, so either is the larger
 ROUNDED = Tolerance(1)  # correctly rounded itself; transforms may regroup
 TRANSCENDENTAL = Tolerance(4)
 SUM = Tolerance(2, 2)
@@ -35,10 +38,10 @@ ITERATED = Tolerance(8, 8)  # steps of a recurrence, products of many
 
 
 def disturb(array: np.ndarray, units: float, random: np.random.Generator, sign: int, absolute: float = 0.0,
-            away: np.ndarray | None = None) -> np.ndarray:
+            away: np.ndarray | None = None, zeros: bool = False) -> np.ndarray:
     """The array with each float moved by that many units in its last place; the same with the other sign moves the other way.
-    `away`: what it is to be moved further from, where it is not the same already."""
-    if not is_float(array.dtype) or not (units or absolute):
+    `away`: what it is to be moved further from, where it is not the same already. `zeros`: a 0 gets the sign."""
+    if not is_float(array.dtype) or not (units or absolute or zeros):
         return array
     directions = np.where(random.random(array.shape) < 0.5, 1.0, -1.0) * sign
     values = array.astype(np.float64)
@@ -47,7 +50,8 @@ def disturb(array: np.ndarray, units: float, random: np.random.Generator, sign: 
             further = np.sign(values - away.astype(np.float64))
             directions = np.where(np.abs(further) == 1, further, directions)
         unit = epsilon(array.dtype)
-        return (values + directions * unit * (units * np.abs(values) + absolute)).astype(array.dtype)
+        moved = (values + directions * unit * (units * np.abs(values) + absolute)).astype(array.dtype)
+    return np.where(moved == 0, np.asarray(sign * 0.0, array.dtype), moved) if zeros else moved
 
 
 def disagreement(got: np.ndarray, samples: Sequence[np.ndarray]) -> str | None:
