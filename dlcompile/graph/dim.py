@@ -347,8 +347,12 @@ def _grouped(dim: DimLike) -> str:
     return text if text.isidentifier() or text.isdigit() else f"({text})"
 
 
+_LARGE = 2**24
+
+
 def _split(a: DimLike, b: DimLike) -> tuple[DimLike, DimLike]:
-    """(q, r) with a = q*b + r, where q takes every term of `a` that b divides as a polynomial (b with one term)."""
+    """(q, r) with a = q*b + r, where q takes every term of `a` that b divides as a polynomial (b with one term). A coefficient of r is made
+    positive by a multiple of b, unless b is so large that 64 bits would not hold its product with a dimension."""
     divisor = _terms(b)
     if len(divisor) != 1:
         return (1, 0) if a == b else (0, a)
@@ -364,6 +368,8 @@ def _split(a: DimLike, b: DimLike) -> tuple[DimLike, DimLike]:
             rest[monomial] = coefficient
             continue
         whole, over = divmod(coefficient, unit) if unit > 0 else (0, coefficient)
+        if over and coefficient < 0 and unit > _LARGE:
+            whole, over = 0, coefficient
         quotient[tuple(left)] = whole
         if over:
             rest[monomial] = over

@@ -3,6 +3,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 import dlcompile
@@ -84,3 +85,21 @@ def test_many_arguments(threads):
 def test_arguments_that_make_no_sense(name, value, where):
     with pytest.raises(ArgumentError, match=where):
         compiled(1)(**(arguments(0, (2, 3, 4)) | {name: value}))
+
+
+@pytest.mark.parametrize("step", [2**62, -(2**62), 2**63 - 1, -(2**63), -(2**63) + 1, 2**48, 2**31 + 1])
+def test_steps_beyond_any_axis(step):
+    """One element or none; products of the step with a symbolic dimension do not leave 64 bits."""
+    cuts = [(0, 2**63 - 1), (-1, -(2**63)), (3, 9), (9, 3)]
+    nodes, constants = [], []
+    for i, (start, end) in enumerate(cuts):
+        nodes.append(helper.make_node("Slice", ["x", f"starts{i}", f"ends{i}", "axes", "steps"], [f"y{i}"]))
+        constants += [helper.make_tensor(f"{name}{i}", TensorProto.INT64, [2], values) for name, values in (("starts", [1, start]), ("ends", [9, end]))]
+    constants += [helper.make_tensor("axes", TensorProto.INT64, [2], [0, 1]), helper.make_tensor("steps", TensorProto.INT64, [2], [2, step])]
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", "m"])],
+                              [helper.make_tensor_value_info(f"y{i}", TensorProto.FLOAT, None) for i in range(len(cuts))], constants)
+    compiled = dlcompile.compile(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), cache=False, name="m")
+    for n, m in ((5, 17), (1, 1), (2, 4)):
+        x = np.arange(n * m, dtype=np.float32).reshape(n, m)
+        for result, (start, end) in zip(compiled(x), cuts, strict=True):
+            np.testing.assert_array_equal(result, x[1:9:2, start:end:step])

@@ -194,6 +194,9 @@ def _check_lengths(starts, ends, steps, axes) -> None:
         )
 
 
+BEYOND_ANY_AXIS = 2**48  # larger steps do no more than this one, and their products would not fit 64 bits
+
+
 def _slice(x: Tensor, starts, ends, axes, steps) -> Tensor:
     axes = as_axes(range(len(starts)) if axes is None else axes, x.rank)
     steps = (1,) * len(starts) if steps is None else steps
@@ -204,6 +207,7 @@ def _slice(x: Tensor, starts, ends, axes, steps) -> Tensor:
         size = x.shape[axis]
         if not isinstance(step, int) or step == 0:
             raise InvalidModelError(f"the step {step} of a slice must be a constant other than 0")
+        step = max(min(step, BEYOND_ANY_AXIS), -BEYOND_ANY_AXIS)
         if step > 0:
             low, high = _bound(first, size, 0), _bound(last, size, 0)
         else:  # size-1 down to first element reached, forwards
