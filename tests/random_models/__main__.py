@@ -34,7 +34,7 @@ def work(seeds: list[int], options: argparse.Namespace, pipe) -> None:
     for run, found in runs:
         for finding in found:
             if finding.refused:
-                pipe.send(("refused", finding.what.split(": ")[-1].split(" (")[0]))
+                pipe.send(("refused", (finding.model.origin, finding.what)))
         found = [f for f in found if not f.refused]
         for finding in {f.model.origin: f for f in reversed(found)}.values():
             smaller = reduced(finding, run) if options.reduce else finding
@@ -57,7 +57,10 @@ def batch(seeds: list[int], options: argparse.Namespace) -> tuple[int, list[str]
             break
         nodes += value if kind == "nodes" else 0
         found += [value] if kind == "finding" else []
-        refused.update([value] if kind == "refused" else [])
+        if kind == "refused":
+            origin, what = value
+            print(f"{origin}: refused: {what}", flush=True)
+            refused[what.split(": ")[-1].split(" (")[0]] += 1
         done = kind == "done"
     if not done:
         process.kill()
