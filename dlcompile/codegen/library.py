@@ -146,7 +146,7 @@ struct {name} {{
             symbol += count
 
     def _constraint_stage(self, constraint: Constraint) -> int:
-        return max(self.program.stage_of(constraint.left), self.program.stage_of(constraint.right))
+        return max(constraint.stage, self.program.stage_of(constraint.left), self.program.stage_of(constraint.right))
 
     def _cost(self, amount: DimLike) -> str:
         """An amount of work; -1 for one that only a run knows, and for one beyond 64 bits."""

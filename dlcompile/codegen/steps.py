@@ -119,8 +119,9 @@ class Steps:
         names = [self.library.symbols[s] for s in step.symbols]
         sources = ", ".join(f"(const int64_t *)({self.argument(e.argument)}){self._index(e)}" for e in step.sources)
         yield ""
-        yield f"/* {', '.join(names)}: {c_comment(', '.join(step.origin) or 'no node of the model')} */"
-        yield f"if (dlc_define(context, team, {step.stage}, (const int64_t *const[]){{{sources}}}))"
+        what = ", ".join(names) or "what has to hold in this branch"
+        yield f"/* {what}: {c_comment(', '.join(step.origin) or 'no node of the model')} */"
+        yield f"if (dlc_define(context, team, {step.stage}, {f'(const int64_t *const[]){{{sources}}}' if sources else 'NULL'}))"
         yield "    return;"
         for name in names:
             yield f"const int64_t {name} __attribute__((unused)) = context->symbols[{list(self.library.symbols.values()).index(name)}];"

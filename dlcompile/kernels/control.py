@@ -26,7 +26,8 @@ def lower_cond(node: Node, scheduler: Scheduler) -> list[Step]:
     inputs = [scheduler.placement.stored(t) for t in operands]
     defined = symbols_in(node.attributes["defines"])
     outputs = [_place(scheduler, t, grows=bool(symbols_in(t.shape) & defined)) for t in node.outputs]
-    then, otherwise = (scheduler.body_steps(node.attributes[name], inputs, outputs) for name in ("then_branch", "else_branch"))
+    then, otherwise = (scheduler.body_steps(node.attributes[name], inputs, outputs, branch_of=node)
+                       for name in ("then_branch", "else_branch"))
     return [Branch(scheduler.element(predicate), then, otherwise, node.origin)]
 
 

@@ -56,11 +56,13 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Constraint:
-    """Two dimensions the model needs to be equal; checked before a run writes anything. `origin` names the model's node."""
+    """Two dimensions the model needs to be equal; checked before a run writes anything, or where they are known only later, when they
+    are known. `origin` names the model's node. `stage`: the earliest stage to check them at, for those of a branch that may not be taken."""
 
     left: DimLike
     right: DimLike
     origin: str
+    stage: int = 0
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ class Program:
             self, symbols=tuple(str(values.get(s, s)) for s in self.symbols), inputs=tuple(map(port, self.inputs)),
             outputs=tuple(map(port, self.outputs)), buffers=tuple(replace(b, nbytes=new(b.nbytes)) for b in self.buffers),
             steps=map_steps(self.steps, step),
-            constraints=tuple(Constraint(new(c.left), new(c.right), c.origin) for c in self.constraints))
+            constraints=tuple(replace(c, left=new(c.left), right=new(c.right)) for c in self.constraints))
 
     @property
     def constant_offsets(self) -> tuple[int, ...]:

@@ -117,17 +117,17 @@ class _Shared:
 
 class Scheduler:
     """The steps of one graph, whose inputs lie in `inputs` and whose results go to the arrays `outputs`. `sizes`: what defines dimensions of
-    the inputs."""
+    the inputs. `begin`: a step that comes first. `since`: the stage before which nothing of the graph need hold."""
 
     def __init__(self, graph: Graph, target: Target, shared: _Shared, inputs: Sequence[Storage], outputs: Sequence[Argument],
-                 sizes: Mapping[str, Element] | None = None):
-        self.sizes = sizes or {}
+                 sizes: Mapping[str, Element] | None = None, begin: Sequence[Step] = (), since: int = 0):
+        self.sizes, self.begin, self.since = sizes or {}, begin, since
         self.graph, self.target, self.shared, self.memory = graph, target, shared, shared.memory
         self.forced = frozenset(graph.outputs) | self._operands_in_memory()
         self.groups = fuse(graph, is_tile=self.is_tile, forced=self.forced, can_lower=self.can_lower)
         self.placement = Placement(graph, self.groups, self.memory, inputs, outputs)
         self.context = Context(self.placement.stored, target, self._workspace)
-        shared.constraints += [Constraint(a, b, ", ".join(origin)) for a, b, origin in graph.constraints]
+        shared.constraints += [Constraint(a, b, ", ".join(origin), since) for a, b, origin in graph.constraints]
 
     # -- questions that fusion asks -----------------------------------------------------------------------------------------
     def is_tile(self, node: Node) -> bool:
@@ -185,7 +185,7 @@ class Scheduler:
     # -- the steps ----------------------------------------------------------------------------------------------------------
     def steps(self) -> tuple[Step, ...]:
         """Every group lowered, in order."""
-        made: list[Step] = [self._define(self.sizes)] if self.sizes else []
+        made: list[Step] = [*self.begin, *([self._define(self.sizes)] if self.sizes else [])]
         waiting: dict[str, Node] = {}  # dimensions to be defined: together, and not before one is needed
         for group in self.groups:
             read = group.nodes - set(group.anchors) if group.form == DEFINE else group.nodes
@@ -258,15 +258,18 @@ class Scheduler:
         return Element(storage.argument, storage.index(at))
 
     def body_steps(self, graph: Graph, inputs: Sequence[Storage], outputs: Sequence[Argument],
-                   sizes: Mapping[str, Element] | None = None) -> tuple[Step, ...]:
-        """The steps of a body. Where one body stands in several places, each time its own dimensions are others."""
+                   sizes: Mapping[str, Element] | None = None, branch_of: Node | None = None) -> tuple[Step, ...]:
+        """The steps of a body. Where one body stands in several places, each time its own dimensions are others. What a branch (of the node
+        `branch_of`) relies on must hold only where it is taken, so that a stage of its own begins there."""
         sizes = sizes or {}
         again = {name: symbol(f"{name}_{self.shared.stage}") for name in (*graph.definitions, *sizes) if name in self.shared.defined}
         if again:
             graph = pin(graph, again)
             inputs = [Storage(s.argument, substitute(s.offset, again), tuple(substitute(d, again) for d in s.strides)) for s in inputs]
         sizes = {str(again.get(name, name)): element for name, element in sizes.items()}
-        return Scheduler(graph, self.target, self.shared, inputs, outputs, sizes).steps()
+        begin = [self._define({}, branch_of.origin)] if branch_of is not None and any(g.constraints for g in _graphs(graph)) else []
+        since = self.shared.stage if begin else self.since
+        return Scheduler(graph, self.target, self.shared, inputs, outputs, sizes, begin, since).steps()
 
     def _workspace(self, nbytes: DimLike) -> Storage:
         """Arena memory that one kernel uses for itself."""

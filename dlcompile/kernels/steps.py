@@ -116,7 +116,8 @@ class Element:
 
 @dataclass(frozen=True)
 class Define:
-    """From here on the dimensions called `symbols` are known: each is the int64 at its source. `stage` is what begins here."""
+    """From here on the dimensions called `symbols` are known: each is the int64 at its source. `stage` is what begins here. There may be no
+    symbols: a branch that is taken only if certain dimensions are equal begins a stage to check that."""
 
     symbols: tuple[str, ...]
     sources: tuple[Element, ...]

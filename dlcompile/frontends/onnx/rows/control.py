@@ -11,7 +11,7 @@ from dlcompile import ops
 from dlcompile.errors import InvalidModelError, UnsupportedOperatorError
 from dlcompile.frontends.onnx.captures import captured
 from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
-from dlcompile.frontends.onnx.shapes import as_axis, assumptions, handed_up
+from dlcompile.frontends.onnx.shapes import as_axis, assume_equal, assumptions, handed_up
 from dlcompile.frontends.onnx.values import Items, SequenceValue, Value, alike, rebuilt, tensors_of
 from dlcompile.graph import Graph, Tensor, is_string, later, make_input, symbols_in, unify
 from dlcompile.graph.graph import Constraint
@@ -49,8 +49,9 @@ def unique(names: Sequence[str]) -> list[str]:
     return made
 
 
-def import_body(node: OnnxNode, graph: GraphProto, formal: list[Value], names: list[str] | None = None) -> Body:
-    """A branch or body for the given formal inputs. `names`: what it captures, where that is more than it reads itself."""
+def import_body(node: OnnxNode, graph: GraphProto, formal: list[Value], names: list[str] | None = None, branch: bool = False) -> Body:
+    """A branch or body for the given formal inputs. `names`: what it captures, where that is more than it reads itself. What a branch assumes
+    has to hold only where it is taken, so it is no assumption of the graph around it."""
     scope = node.scope.child()
     inner: dict[Tensor, Tensor] = {}
     for name in captured(graph) if names is None else names:
@@ -67,7 +68,7 @@ def import_body(node: OnnxNode, graph: GraphProto, formal: list[Value], names: l
         results = scope.import_graph(graph, formal)
     own = {s.name for value in formal for t in tensors_of(value) for s in symbols_in(t.shape)}
     own -= {s.name for t in inner for s in symbols_in(t.shape)}
-    return Body(results, list(inner.values()), list(inner), handed_up(assumed, own))
+    return Body(results, list(inner.values()), list(inner), tuple(assumed) if branch else handed_up(assumed, own))
 
 
 @importer("If")
@@ -77,21 +78,41 @@ def if_(node: OnnxNode, condition: Tensor) -> list[Value]:
     if known is not None:
         return node.scope.import_graph(node["then_branch" if known.any() else "else_branch"])
     names = list(dict.fromkeys((*captured(node["then_branch"]), *captured(node["else_branch"]))))
-    then, other = (import_body(node, node[attribute], [], names) for attribute in ("then_branch", "else_branch"))
+    then, other = (import_body(node, node[attribute], [], names, branch=True) for attribute in ("then_branch", "else_branch"))
     if len(then.results) != len(other.results):
         raise InvalidModelError(f"the branches have {len(then.results)} and {len(other.results)} outputs")
     pairs = [_of_one_rank(*alike(a, b)) for a, b in zip(then.results, other.results)]
     then.results, other.results = ([pair[i] for pair in pairs] for i in (0, 1))
-    for a, b in pairs:
-        types = [[t.type for t in tensors_of(value)] for value in (a, b)]
-        if [(t.dtype, t.rank) for t in types[0]] != [(t.dtype, t.rank) for t in types[1]]:
-            texts = [", ".join(map(str, ts)) or "nothing" for ts in types]
+    types = [[[t.type for t in tensors_of(pair[i])] for pair in pairs] for i in (0, 1)]
+    for a, b in zip(*types):
+        if [t.dtype for t in a] != [t.dtype for t in b]:
+            texts = [", ".join(map(str, ts)) or "nothing" for ts in (a, b)]
             raise UnsupportedOperatorError(
                 f"the branches give {texts[0]} and {texts[1]}, and which is taken depends on the model's inputs; "
                 "dims= and values= pin what it depends on"
             )
+    ranks = [[t.rank for value in results for t in value] for results in types]
+    if ranks[0] != ranks[1]:
+        return _meant(node, condition, sum(ranks[0]) < sum(ranks[1]))
     made = iter(ops.cond(ops.reshape(condition, ()), then.graph("then_branch", []), other.graph("else_branch", []), *then.outer))
     return [rebuilt(value, made) for value, _ in pairs]
+
+
+def _meant(node: OnnxNode, condition: Tensor, holds: bool) -> list[Value]:
+    """The results of one of two branches whose results differ in rank; that it is the one to take is checked when the model runs.
+
+    PyTorch writes `x.squeeze(axis)` as a choice, by the size of the axis, between `x` squeezed and `x` itself, where the model goes on
+    with what is squeezed. A tensor here has one rank, so the branch of the lower one is what is meant."""
+    compared = condition
+    while compared.op == "reshape":
+        compared = compared.producer.inputs[0]
+    sides = [t.known for t in compared.producer.inputs] if holds and compared.op == "eq" else [None]
+    if all(side is not None and side.size == 1 for side in sides):
+        assume_equal(sides[0].item(), sides[1].item(), "sizes that a branch is chosen by:")
+    else:
+        flag = ops.dim_of(ops.cast(ops.reshape(condition, ()), np.int64))
+        assume_equal(flag, int(holds), "the condition that a branch is chosen by:")
+    return node.scope.import_graph(node["then_branch" if holds else "else_branch"])
 
 
 def _of_one_rank(a: Value, b: Value) -> tuple[Value, Value]:
