@@ -282,7 +282,7 @@ def at_least(a: DimLike, b: DimLike) -> bool:
     """True when a >= b for all values of the symbols can be seen from the terms; False says only that it cannot."""
     if isinstance(a, int) and isinstance(b, int):
         return a >= b
-    return _is_nonnegative(_lowest(a - b))
+    return _never_negative(a - b, MAX_CASES)
 
 
 def definitely_equal(a: DimLike, b: DimLike) -> bool:
@@ -390,6 +390,28 @@ def _single_floordiv(dim: Dim) -> tuple[Operation | None, int]:
 def _within(rest: DimLike, b: DimLike) -> bool:
     """True when 0 <= rest < b can be seen."""
     return at_least(rest, 0) and at_least(b - 1, rest)
+
+
+MAX_CASES = 4  # min and max atoms that a proof looks into
+
+
+def _never_negative(dim: DimLike, cases: int) -> bool:
+    """True when dim >= 0 can be seen from its terms, or else from those with one of its `max` and `min` atoms replaced by its operands.
+
+    max(x, y) is at least x, and at least y: where it counts positively one of the two is enough. Where it counts negatively both are
+    needed, since it is one of them. `min` is the other way around."""
+    if _is_nonnegative(_lowest(dim)):
+        return True
+    if cases == 0 or isinstance(dim, int):
+        return False
+    for monomial, coefficient in dim.terms.items():
+        if len(monomial) == 1 and isinstance(monomial[0], Operation) and monomial[0].name in ("max", "min"):
+            atom = monomial[0]
+            rest = dim - coefficient * Dim({monomial: 1})
+            enough = any if (atom.name == "max") == (coefficient > 0) else all
+            if enough(_never_negative(rest + coefficient * side, cases - 1) for side in (atom.left, atom.right)):
+                return True
+    return False
 
 
 def _lowest(dim: DimLike) -> int | None:

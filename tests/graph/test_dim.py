@@ -1,4 +1,6 @@
 """Symbolic integers against integers: whatever form simplification chooses, the value is that of Python's own arithmetic."""
+from random import Random
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -137,6 +139,31 @@ def test_what_can_be_seen():
     assert at_least(A, 0) and at_least(A + B, A) and at_least(2 * A + 3, A)
     assert not at_least(A, 1) and not at_least(A, B)
     assert definitely_different(A + 1, A) and not definitely_different(A, B) and definitely_different(A + 1, 0)
+
+
+def test_what_can_be_seen_of_the_larger_and_the_smaller():
+    """What slices at positions beyond a symbolic axis lead to."""
+    first, last = dim_min(A, 1), dim_min(A, 4)
+    assert at_least(last, first) and dim_max(first, last) == last and dim_max(last - first, 0) == last - first
+    assert dim_max(dim_max(A - 1, 0), dim_max(A - 4, 0)) == dim_max(A - 1, 0)
+    assert at_least(A, dim_min(A, B)) and at_least(dim_max(A, B) + dim_max(A, 3), A + B) and at_least(dim_max(A, B), dim_min(A, B))
+    assert not at_least(dim_min(A, B), A) and not at_least(dim_max(A, 4), dim_max(A, B)) and not at_least(dim_min(A, 4), 1)
+
+
+@MANY
+@given(st.integers(0, 2**32))
+def test_what_is_said_to_be_larger_is(seed):
+    """Of random expressions in which the larger and the smaller of others occur."""
+    random = Random(seed)
+
+    def expression(depth):
+        if depth == 0:
+            return random.choice((A, B)) * random.randint(-1, 2) + random.randint(-2, 3)
+        return random.choice((dim_max, dim_min, lambda x, y: x + y, lambda x, y: x - y))(expression(depth - 1), expression(depth - 1))
+
+    x, y = expression(random.randint(0, 3)), expression(random.randint(0, 3))
+    if at_least(x, y):
+        assert all(evaluate(x, {"a": a, "b": b}) >= evaluate(y, {"a": a, "b": b}) for a in range(6) for b in range(6))
 
 
 def test_there_is_no_truth_of_a_symbol():
