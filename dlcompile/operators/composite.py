@@ -21,7 +21,7 @@ def composite(name: str, *, outputs: int = 1, flops: Callable[..., DimLike] | No
     """
     def add(decompose: Callable) -> Callable:
         row = _rounded_once(decompose) if rounds else decompose
-        register(Operator(name, "composite", decompose=row, flops=flops or _flops_of(decompose), accuracy="rounded",
+        register(Operator(name, "composite", decompose=row, flops=flops or flops_of(decompose), accuracy="rounded",
                           multiple_outputs=outputs > 1))
         return decompose
 
@@ -46,7 +46,7 @@ def _rounded_once(decompose: Callable) -> Callable:
     return wide
 
 
-def _flops_of(decompose: Callable) -> Callable[..., DimLike]:
+def flops_of(decompose: Callable) -> Callable[..., DimLike]:
     def flops(inputs, outputs, attributes) -> DimLike:
         made = decompose(attributes, *(make_input(f"x{i}", t.dtype, t.shape) for i, t in enumerate(inputs)))
         total: DimLike = 0

@@ -104,9 +104,9 @@ def test_every_composite_has_a_function(name):
     assert callable(getattr(ops, name)) and getattr(ops, name).__doc__
 
 
-AS_IN_ONNX = {"tf_idf_vectorizer", "tree_ensemble_regressor", "tree_ensemble_classifier", "tree_ensemble_5"}
+AS_IN_ONNX = {"dict_vectorizer", "cast_map", "tf_idf_vectorizer", "tree_ensemble_regressor", "tree_ensemble_classifier", "tree_ensemble_5"}
 """composites that keep the attributes of the ONNX operator they come from: nobody else makes them"""
 
 
 def test_no_composite_is_without_a_function():
-    assert {n for n, row in OPERATORS.items() if row.is_composite and n not in ops.__all__} == AS_IN_ONNX
+    assert {n for n, row in OPERATORS.items() if row.is_composite and n not in ops.__all__ and "." not in n} == AS_IN_ONNX

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper
 import dlcompile.frontends.onnx.exports  # noqa: F401  (fills the table of exporters)
 from dlcompile.errors import ArgumentError
 from dlcompile.frontends.onnx.exports.interface import read_port, write_port
+from dlcompile.frontends.onnx import whole
 from dlcompile.frontends.onnx.writer import Writer, onnx_type, tensor_proto, value_info
 from dlcompile.graph import Graph
 
@@ -70,7 +71,7 @@ def needed_opset(graph: Graph) -> int:
     for node in graph.nodes:
         types = [OF_TYPES.get(t.dtype.name, 0) for t in (*node.inputs, *node.outputs)]
         inner = [needed_opset(a) for a in node.attributes.values() if isinstance(a, Graph)]
-        needed = max(needed, OF_OPERATORS.get(node.op, 0), *types, *inner)
+        needed = max(needed, OF_OPERATORS.get(node.op, 0), whole.needed_opset(node), *types, *inner)
     return needed
 
 

@@ -22,7 +22,8 @@ from dlcompile.frontends.onnx.node import Declined, OnnxNode, find_importer, fin
 from dlcompile.frontends.onnx.reader import Source, element_type, open_model, opset_version, read_sparse, read_tensor
 from dlcompile.frontends.onnx.shapes import SymbolTable, assumptions, fixed_symbols
 from dlcompile.frontends.onnx.values import OptionalValue, SequenceValue, Value
-from dlcompile.graph import Dim, DimLike, Graph, Shape, Tensor, make_constant, make_input, provenance, substitute, unknown_names
+from dlcompile.frontends.onnx.whole import declare, is_whole, kept_whole, proto_of
+from dlcompile.graph import Dim, DimLike, Graph, Shape, Tensor, current_origin, make_constant, make_input, provenance, substitute, unknown_names
 from dlcompile.graph.graph import Constraint
 
 # ONNX Runtime has these at opsets where ONNX does not
@@ -289,11 +290,30 @@ def _apply(node: OnnxNode, inputs: list[Tensor | None]) -> Tensor | Sequence[Ten
     if local is not None:
         return _expand(node, local, inputs)
     node.check(inputs)
+    whole = kept_whole(node, inputs) if is_whole(node) else None
+    return _meaning(node, inputs) if whole is None else whole
+
+
+def _meaning(node: OnnxNode, inputs: list[Tensor | None]) -> Tensor | Sequence[Tensor]:
+    """The outputs of a node of an operator of ONNX, by its row or its body."""
     row = find_importer(node.domain, node.op_type, node.version)
     if row is not None:
         with contextlib.suppress(Declined):
             return row(node, *inputs)
     return _expand(node, _function_body(node, inputs), inputs)
+
+
+def _taken_apart(domain: str, name: str, attributes: Mapping, operands: tuple[Tensor, ...]) -> Sequence[Tensor]:
+    """What an operator that was kept whole means."""
+    proto, names = proto_of(domain, name, attributes)
+    versions = {"": attributes["version"]} if domain == "" else {domain: attributes["version"], "": onnx.defs.onnx_opset_version()}
+    scope = Scope(Source(onnx.ModelProto(), name, name, None), versions, {}, values=dict(zip(names, operands)))
+    node = OnnxNode(proto, ", ".join(current_origin()) or name, attributes["version"], scope)
+    made = _meaning(node, [scope.values[n] if n else None for n in proto.input])
+    return made if isinstance(made, (tuple, list)) else (made,)
+
+
+declare(_taken_apart)
 
 
 def _in_order(nodes: Sequence[NodeProto], names: Sequence[str], scope: Scope) -> list[int]:

@@ -17,7 +17,7 @@ EXPORTERS: dict[str, Callable] = {}
 SINCE: dict[str, int] = {}  # the opset that brought what a composite is written as; before it, it is decomposed
 
 
-OTHER_DOMAINS = {"ai.onnx.ml": 4}  # the version of each domain beside ONNX's own whose operators are written; 5 has lost some
+OTHER_DOMAINS = {"ai.onnx.ml": 4, "ai.onnx.preview.training": 1}  # the version of each domain beside ONNX's own whose operators are written; 5 has lost some
 
 
 def exporter(*names: str, since: int = 1):

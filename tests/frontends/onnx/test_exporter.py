@@ -359,8 +359,9 @@ WITHOUT_A_CASE = {
 
 
 def test_every_operator_has_a_row_and_a_case():
-    meant = {name for name, row in OPERATORS.items() if row.evaluate or row.decompose}  # scheduling adds rows that are a kernel's only
-    assert meant - set(EXPORTERS) == PARTS and not set(EXPORTERS) - meant
+    # scheduling adds rows that are a kernel's only; names with a domain are ONNX's own, see test_whole
+    meant = {name for name, row in OPERATORS.items() if (row.evaluate or row.decompose) and "." not in name}
+    assert meant - set(EXPORTERS) == PARTS and not {name for name in EXPORTERS if "." not in name} - meant
     assert meant - PARTS - set(CASES) == WITHOUT_A_CASE
 
 

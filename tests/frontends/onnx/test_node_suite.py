@@ -34,7 +34,11 @@ LEFT_OUT = {
     "a blocked type": r"quantizelinear_blocked",
 }
 LEFT_OUT_PATTERN = re.compile("|".join(LEFT_OUT.values()))
-NO_KERNEL = re.compile(r"int16|uint64|_uint16")  # ONNX Runtime has no Max, Where, TopK, … of these
+NO_KERNEL = re.compile("|".join((
+    r"int16|uint64|_uint16",  # ONNX Runtime has no Max, Where, TopK, … of these
+    "swiglu", "convinteger_with_padding",  # nor Swish, nor zero points for each channel
+    # and it shows products before they are masked, and takes no mask shorter than the keys
+    r"attention_4d_with_past_and_present_qk_matmul_bias_\dd_mask_causal", "attention_4d_diff_heads_mask4d_padded_kv")))
 
 
 @cache
