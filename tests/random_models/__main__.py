@@ -4,6 +4,7 @@
     python -m tests.random_models 0 5000 --target x86-64-v3
     CC=clang python -m tests.random_models 0 500
     python -m tests.random_models 0 500 --interpret                without the C: import, transforms, NumPy
+    python -m tests.random_models 0 500 --export                   imported and exported: what is written must mean the same
     python -m tests.random_models 0 500 --sanitize                 with the address and undefined-behaviour sanitizers
     python -m tests.random_models 17                               one seed, described
 """
@@ -17,7 +18,7 @@ import sys
 import time
 from collections import Counter
 
-from tests.random_models.running import BATCH, compiled, describe, findings, interpreted, reduced, screened, seeded
+from tests.random_models.running import BATCH, compiled, describe, exported, findings, interpreted, reduced, screened, seeded
 
 SANITIZE = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
@@ -28,7 +29,9 @@ def work(seeds: list[int], options: argparse.Namespace, pipe) -> None:
     pipe.send(("nodes", sum(n.op_type != "Constant" for m in models for n in m.nodes)))
     models, found = screened(models)
     runs = [(interpreted, found)]
-    if not options.interpret:
+    if options.export:
+        runs.append((exported, [f for model in models for f in findings([model], exported)]))
+    elif not options.interpret:
         run = compiled(options.target, options.threads)
         runs.append((run, findings(models, run)))
     for run, found in runs:
@@ -80,6 +83,7 @@ def main() -> int:
     parser.add_argument("--target", default="native")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--interpret", action="store_true")
+    parser.add_argument("--export", action="store_true")
     parser.add_argument("--sanitize", action="store_true")
     parser.add_argument("--only", action="append", default=[], metavar="OP", help="operators to use, all if none is named")
     parser.add_argument("--batch", type=int, default=BATCH)

@@ -66,12 +66,12 @@ def prelu(evaluate, node, arrays, opset):
     return [np.where(x < 0, slope * x, x).astype(x.dtype)]
 
 
-@correction("Sum", "Mean", "LogSoftmax", "Softmax")
+@correction("Sum", "Mean", "LogSoftmax", "Softmax", "ReduceMean", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp")
 def in_16_bits(evaluate, node, arrays, opset):
     """Computes each step in 16 bits, where sums overflow and small exponentials vanish."""
     if arrays[0].dtype.itemsize != 2 or arrays[0].dtype.kind in "iu":
         return None
-    return [r.astype(arrays[0].dtype) for r in evaluate(node, [a.astype(np.float64) for a in arrays], opset)]
+    return [r.astype(arrays[0].dtype) for r in evaluate(node, [a.astype(np.float64) if a is not None and v.is_float(a.dtype) else a for a in arrays], opset)]
 
 
 @correction("ScatterElements", "ScatterND")
@@ -86,6 +86,8 @@ def scatter(evaluate, node, arrays, opset):
 @correction("ReduceSum", "ReduceProd", "ReduceSumSquare", "ReduceL1")
 def reduce(evaluate, node, arrays, opset):
     """Gives NumPy's type of the sum of small integers, not that of the input."""
+    if arrays[0].dtype.itemsize == 2 and v.is_float(arrays[0].dtype):
+        return in_16_bits(evaluate, node, arrays, opset)
     return None if arrays[0].dtype.kind not in "iu" else _reduce_integers(node, arrays, opset)
 
 

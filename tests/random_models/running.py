@@ -11,10 +11,12 @@ import onnx
 from onnx import helper, numpy_helper
 
 from dlcompile.compiler import import_model
-from dlcompile.operators import evaluate
+from dlcompile.frontends.onnx import export_onnx
+from dlcompile.operators import evaluate as evaluate_graph
 from dlcompile.transforms import optimize
 from tests.qemu import compile_for
 from tests.random_models.builder import OPSETS, RandomModel, grow, read_by
+from tests.random_models.reference import evaluate, evaluate_nodes
 from tests.random_models.tolerance import disagreement
 
 Run = Callable[[onnx.ModelProto, dict[str, np.ndarray]], dict[str, np.ndarray]]
@@ -44,7 +46,23 @@ def proto(models: Sequence[RandomModel]) -> onnx.ModelProto:
 def interpreted(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Imported, optimised, and evaluated by NumPy: everything but the C."""
     graph = optimize(import_model(model))
-    return dict(zip(graph.output_names, evaluate(graph, [inputs[name] for name in graph.input_names])))
+    return dict(zip(graph.output_names, evaluate_graph(graph, [inputs[name] for name in graph.input_names])))
+
+
+def exported(model: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Imported, exported, and what was written computed by the reference evaluator, node by node, so that `corrections` apply."""
+    written = export_onnx(import_model(model))
+    onnx.checker.check_model(written)
+    opset = next(o.version for o in written.opset_import if o.domain in ("", "ai.onnx"))
+    values: dict[str, object] = {**inputs, **{t.name: numpy_helper.to_array(t) for t in written.graph.initializer}}
+    for node in written.graph.node:
+        read = {name: values[name] for name in read_by(node) if name in values}
+        if len(read) > len(node.input) or any(a.type == onnx.AttributeProto.GRAPH for a in node.attribute):
+            results = evaluate_nodes([node], read, opset)
+        else:
+            results = evaluate(node, [values[name] if name else None for name in node.input], opset)
+        values.update(zip(node.output, results))
+    return {output.name: values[output.name] for output in written.graph.output}
 
 
 def compiled(target: str = "native", threads: int | None = None) -> Run:

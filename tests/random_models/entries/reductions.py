@@ -23,7 +23,7 @@ def reduce(b: Builder, op: str) -> None:
 
     rooted = op in ("ReduceL2", "ReduceLogSum", "ReduceLogSumExp")
     # a root or logarithm of what wrapped around, and an infinite one made an integer, are nowhere defined
-    x = b.pick(b.types(op), finite=op == "ReduceLogSumExp", accept=suits)
+    x = b.pick(b.types(op), finite=op in ("ReduceLogSumExp", "ReduceProd"), accept=suits)
     axes = b.axes(x.rank)
     given = {"keepdims": b.integer(0, 1)} if b.chance(0.7) else {}
     as_input = b.opset >= (13 if op == "ReduceSum" else MOVED)

@@ -9,9 +9,6 @@ from dlcompile.frontends.onnx.exports.movement import pad_axes, reverse_axes, sl
 from dlcompile.frontends.onnx.writer import Writer, exporter
 from dlcompile.graph import Node, is_float
 
-NARROW = (np.dtype(np.float32), np.dtype(np.float16))  # what runtimes convolve
-
-
 @exporter("dot_general")
 def dot_general(writer: Writer, node: Node, a: str, b: str) -> str:
     """A MatMul of the operands with their axes in its order; an Einsum where several axes are contracted, or batches go
@@ -50,15 +47,14 @@ def conv_general(writer: Writer, node: Node, x: str, w: str) -> str:
         kernel = [kernel[axis] for axis in order]
         w = writer.constant(weights.value.transpose(order)) if weights.is_constant else writer.transpose(w, order)
     dtype = data.dtype
-    narrow = dtype in NARROW
-    if not narrow:  # in float32, where sums of small integers are exact
+    if not is_float(dtype):  # ONNX convolves floats only; in float32 sums of small integers are exact
         x, w = writer.cast(x, np.float32), writer.cast(w, np.float32)
     if any(d != 1 for d in a["lhs_dilation"]):
         y = _transposed(writer, node, x, w, shape, kernel)
     else:
         y = _convolution(writer, node, x, w, shape, a["padding"])
-    if not narrow:
-        y = writer.cast(y, dtype) if is_float(dtype) else writer.cast(writer.emit("Round", [y]), dtype)
+    if not is_float(dtype):
+        y = writer.cast(writer.emit("Round", [y]), dtype)
     return writer.transpose(y, [0, *range(2, n + 2), 1]) if last else y
 
 
@@ -67,7 +63,7 @@ def _convolution(writer: Writer, node: Node, x: str, w: str, shape, padding) -> 
     if any(not isinstance(side, int) or side < 0 for pair in padding for side in pair):
         x = _padded(writer, x, shape, padding, node)
         padding = ((0, 0),) * n
-    bias = writer.bias(node) if node.inputs[0].dtype in NARROW else []
+    bias = writer.bias(node) if is_float(node.inputs[0].dtype) else []
     return writer.emit(
         "Conv",
         [x, w, *bias],
@@ -118,7 +114,7 @@ def _transposed(writer: Writer, node: Node, x: str, w: str, shape, kernel) -> st
         w = writer.reshape(w, (groups, out // groups, per_group, *kernel[2:]))
         w = writer.transpose(w, [0, 2, 1, *range(3, len(kernel) + 1)])
         w = writer.reshape(w, (groups * per_group, out // groups, *kernel[2:]))
-    bias = writer.bias(node) if node.inputs[0].dtype in NARROW else []
+    bias = writer.bias(node) if is_float(node.inputs[0].dtype) else []
     return writer.emit(
         "ConvTranspose",
         [x, w, *bias],

@@ -17,7 +17,8 @@ def reshape(writer: Writer, node: Node, x: str) -> str:
 
 @exporter("transpose")
 def transpose(writer: Writer, node: Node, x: str) -> str:
-    return writer.emit("Transpose", [x], perm=list(node.attributes["permutation"]))
+    permutation = list(node.attributes["permutation"])
+    return writer.emit("Transpose", [x], perm=permutation) if permutation else writer.emit("Identity", [x])
 
 
 @exporter("broadcast_to")
