@@ -117,10 +117,13 @@ def _axis(node: OnnxNode, x: Tensor) -> int:
 def _requantized(
     node: OnnxNode, sums: Tensor, x_scale: Tensor, w_scale: Tensor, y_scale: Tensor, y_zero: Tensor
 ) -> Tensor:
-    """int32 sums of products in the units of the result."""
+    """Sums of products in the units of the result, to an integer type or an 8-bit float."""
     x_scale, w_scale, y_scale = (ops.cast(t, np.float32) for t in (x_scale, w_scale, y_scale))
     factor = ops.div(ops.mul(x_scale, w_scale), y_scale)
-    return saturated(ops.mul(ops.cast(sums, np.float32), factor), y_zero, y_zero.dtype)
+    y = ops.mul(ops.cast(sums, np.float32), factor)
+    if is_integer(y_zero.dtype):
+        return saturated(y, y_zero, y_zero.dtype)
+    return to_narrow(ops.add(y, ops.cast(y_zero, np.float32)), y_zero.dtype, True)
 
 
 @importer("QLinearConv", since=10)
@@ -159,7 +162,12 @@ def q_linear_matmul(
     a_scale, y_scale, y_zero = (
         ops.reshape(t, (*t.shape, 1)) if t.rank == 1 and t.shape != (1,) else t for t in (a_scale, y_scale, y_zero)
     )
-    return _requantized(node, matmul_integer(node, a, b, a_zero, b_zero), a_scale, b_scale, y_scale, y_zero)
+    if is_integer(a.dtype) and is_integer(b.dtype):
+        sums = matmul_integer(node, a, b, a_zero, b_zero)
+    else:  # 8-bit floats, which are no whole numbers
+        a_zero = ops.reshape(a_zero, (*a_zero.shape, 1)) if a_zero.rank == 1 and a.rank > 1 else a_zero
+        sums = ops.matmul(*(ops.sub(ops.cast(t, np.float32), ops.cast(zero, np.float32)) for t, zero in ((a, a_zero), (b, b_zero))))
+    return _requantized(node, sums, a_scale, b_scale, y_scale, y_zero)
 
 
 @importer("DynamicQuantizeLinear", since=11)
