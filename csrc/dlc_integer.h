@@ -70,20 +70,24 @@ DLC_INLINE int dlc_minimum_bool(int a, int b) { return a & b; }
 DLC_INLINE int dlc_add_bool(int a, int b) { return a | b; }
 DLC_INLINE int dlc_mul_bool(int a, int b) { return a & b; }
 
-/* Conversions of floats. The bounds are the powers of two around the type's range, which floats hold exactly. */
-#define DLC_CAST(F, from, T, to, low, high)                                                                                \
-    DLC_INLINE T dlc_cast_##from##_##to(F x) { return x >= (F)(low) && x < (F)(high) ? (T)x : (T)(low); }
-#define DLC_CASTS(F, from)                                                                                                 \
-    DLC_CAST(F, from, int64_t, i64, INT64_MIN, 9223372036854775808.0)                                                      \
-    DLC_CAST(F, from, int32_t, i32, INT32_MIN, 2147483648.0)                                                               \
-    DLC_CAST(F, from, uint64_t, u64, 0, 18446744073709551616.0)                                                            \
-    DLC_CAST(F, from, uint32_t, u32, 0, 4294967296.0)                                                                      \
+/* Conversions of floats. The bounds are the powers of two around the type's range, which floats hold exactly; what lies outside, and NaN, is
+ * the lowest number. A signed range is asked for in one comparison, by the absolute value: compilers run two of them together with those of a
+ * minimum or maximum before, to branches that are no vector code. */
+#define DLC_CAST_SIGNED(F, from, T, to, magnitude, high)                                                                   \
+    DLC_INLINE T dlc_cast_##from##_##to(F x) { return (T)(magnitude(x) < (F)(high) ? x : (F)-(high)); }
+#define DLC_CAST_UNSIGNED(F, from, T, to, high)                                                                            \
+    DLC_INLINE T dlc_cast_##from##_##to(F x) { return x >= 0 && x < (F)(high) ? (T)x : 0; }
+#define DLC_CASTS(F, from, magnitude)                                                                                      \
+    DLC_CAST_SIGNED(F, from, int64_t, i64, magnitude, 9223372036854775808.0)                                               \
+    DLC_CAST_SIGNED(F, from, int32_t, i32, magnitude, 2147483648.0)                                                        \
+    DLC_CAST_UNSIGNED(F, from, uint64_t, u64, 18446744073709551616.0)                                                      \
+    DLC_CAST_UNSIGNED(F, from, uint32_t, u32, 4294967296.0)                                                                \
     /* narrower types wrap what fits 32 bits, as NumPy does */                                                             \
     DLC_INLINE int16_t dlc_cast_##from##_i16(F x) { return (int16_t)dlc_cast_##from##_i32(x); }                            \
     DLC_INLINE int8_t dlc_cast_##from##_i8(F x) { return (int8_t)dlc_cast_##from##_i32(x); }                               \
     DLC_INLINE uint16_t dlc_cast_##from##_u16(F x) { return (uint16_t)dlc_cast_##from##_i32(x); }                          \
     DLC_INLINE uint8_t dlc_cast_##from##_u8(F x) { return (uint8_t)dlc_cast_##from##_i32(x); }
-DLC_CASTS(float, f32)
-DLC_CASTS(double, f64)
+DLC_CASTS(float, f32, __builtin_fabsf)
+DLC_CASTS(double, f64, __builtin_fabs)
 
 #endif
