@@ -60,7 +60,7 @@ def undo(tensor: Tensor, p: Sequence[int]) -> Tensor | None:
     """
     if tensor.rank == 0:
         return tensor
-    if (found := as_transpose(tensor)) and is_identity(compose(found[1], inverse(p))):
+    if (found := as_transpose(tensor)) and len(found[1]) == len(p) and is_identity(compose(found[1], inverse(p))):
         absorb(tensor.producer)
         return found[0]
     shape = (1,) * (len(p) - tensor.rank) + tensor.shape

@@ -18,7 +18,7 @@ import sys
 import time
 from collections import Counter
 
-from tests.random_models.running import BATCH, compiled, describe, exported, findings, interpreted, reduced, screened, seeded
+from tests.random_models.running import BATCH, compiled, describe, exportable, exported, findings, interpreted, reduced, screened, seeded
 
 SANITIZE = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
@@ -30,7 +30,7 @@ def work(seeds: list[int], options: argparse.Namespace, pipe) -> None:
     models, found = screened(models)
     runs = [(interpreted, found)]
     if options.export:
-        runs.append((exported, [f for model in models for f in findings([model], exported)]))
+        runs.append((exported, [f for model in map(exportable, models) for f in findings([model], exported)]))
     elif not options.interpret:
         run = compiled(options.target, options.threads)
         runs.append((run, findings(models, run)))

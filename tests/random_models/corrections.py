@@ -151,6 +151,18 @@ def shape(evaluate, node, arrays, opset):
     return [np.array(arrays[0].shape[start:end], np.int64)]
 
 
+@correction("Pad")
+def pad(evaluate, node, arrays, opset):
+    """Knows no negative amounts, which cut off."""
+    x, amounts, *rest = arrays
+    if attributes_of(node).get("mode", b"constant") != b"constant" or amounts.min(initial=0) >= 0:
+        return None
+    axes = range(x.ndim) if len(rest) < 2 or rest[1] is None else rest[1].tolist()
+    for axis, low, high in zip(axes, amounts, amounts[len(axes):]):
+        x = np.take(x, range(max(-low, 0), x.shape[axis] - max(-high, 0)), axis)
+    return evaluate(node, [x, np.maximum(amounts, 0), *rest], opset)
+
+
 # -- control flow and selections ----------------------------------------------------------------------------------------------------
 def restacked(node: onnx.NodeProto, results: list) -> list:
     """Loop: the evaluator puts what the iterations collect one behind the other, on the first axis, not on a new one."""

@@ -192,3 +192,11 @@ def test_transposed_convolution_with_computed_weights():
     graph, after = _lowered(convolution(x, w, lhs_dilation=(2, 2), padding=((1, 2), (1, 2))), x, w)
     assert not any(d != 1 for n in after.nodes if n.op == "conv_general" for d in n.attributes["lhs_dilation"])
     assert_same(graph, after, **CLOSE)
+
+
+@pytest.mark.parametrize("q", [(1, 0, 2), (0, 2, 1), (2, 1, 0)])
+def test_transpositions_of_two_ranks_meet(q):
+    x, y = variable("x", (3, 3, 3, 3)), variable("y", (3, 3, 3))
+    p = (2, 0, 1, 3)
+    before = graph_of(ops.add(ops.transpose(x, p), ops.transpose(y, q)), x, y)
+    assert_same(before, rewrite(before, *SIMPLE, LAYOUT, PUSH_DOWN), **CLOSE)
