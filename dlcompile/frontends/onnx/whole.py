@@ -16,7 +16,7 @@ from onnx import AttributeProto, NodeProto, defs, helper
 
 from dlcompile.frontends.onnx.node import OnnxNode, find_schema
 from dlcompile.frontends.onnx.writer import EXPORTERS, OTHER_DOMAINS, SINCE, Writer
-from dlcompile.graph import Node, Operator, Tensor, apply, register, symbols_in
+from dlcompile.graph import DimLike, Node, Operator, Tensor, apply, register, symbols_in
 from dlcompile.operators.composite import flops_of
 
 ML, TRAINING = "ai.onnx.ml", "ai.onnx.preview.training"
@@ -25,7 +25,7 @@ WHOLE: dict[str, tuple[str, ...]] = {
     "": (*REDUCTIONS, "Gemm", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger", "DynamicQuantizeLinear",
          "Attention", "RotaryEmbedding", "LinearAttention", "CausalConvWithState", "NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss",
          "GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool", "LpPool", "Reciprocal", "Mean", "SwiGLU", "EyeLike", "ReverseSequence",
-         "TensorScatter", "Einsum"),
+         "TensorScatter", "Einsum", "CumProd"),
     ML: ("ArrayFeatureExtractor", "Binarizer", "FeatureVectorizer", "Imputer", "LinearClassifier", "LinearRegressor", "Normalizer", "OneHotEncoder",
          "Scaler", "SVMClassifier", "SVMRegressor"),
     TRAINING: ("Adagrad", "Adam", "Momentum"),
@@ -72,9 +72,20 @@ def declare(decompose: Callable[[str, str, Mapping, tuple[Tensor, ...]], Sequenc
             def row(attributes, *operands: Tensor, domain=domain, name=name) -> tuple[Tensor, ...]:
                 return tuple(decompose(domain, name, attributes, operands))[:attributes["count"]]
 
-            register(Operator(operator_name(domain, name), "composite", decompose=row, flops=flops_of(row), accuracy="rounded"))
+            register(Operator(operator_name(domain, name), "composite", decompose=row, flops=_flops(row), accuracy="rounded"))
             EXPORTERS[operator_name(domain, name)] = _write
             SINCE[operator_name(domain, name)] = 1
+
+
+def _flops(row: Callable) -> Callable[..., DimLike]:
+    """Those of the decomposition; one for each element of the results where that depends on an operand's value."""
+    def flops(inputs, outputs, attributes) -> DimLike:
+        found = flops_of(row)(inputs, outputs, attributes)
+        if symbols_in((found,)) <= symbols_in(tuple(t.shape for t in inputs)):
+            return found
+        return sum(t.size for t in outputs)
+
+    return flops
 
 
 def proto_of(domain: str, name: str, attributes: Mapping) -> tuple[NodeProto, list[str]]:

@@ -17,6 +17,8 @@ MOVED = 18  # the opset in which the axes of most reductions became an input
        "ReduceSumSquare")
 def reduce(b: Builder, op: str) -> None:
     def suits(value) -> bool:
+        if op == "ReduceLogSum" and v.is_float(value.dtype) and not np.all(value.array > 0):
+            return False  # a sum near 0, where whether there is a logarithm is a matter of rounding
         if v.is_float(value.dtype) or not rooted:
             return op != "ReduceMean" or v.is_float(value.dtype) or value.moderate and value.array.size > 0
         return value.array.size > 0 and bool(np.all((value.array > 0) & (value.array < 30)))
