@@ -18,6 +18,7 @@ from dlcompile import ops
 from dlcompile.frontends.onnx.node import IMPORTERS
 from dlcompile.frontends.onnx.reader import OLDEST_OPSET
 from dlcompile.frontends.onnx.unsupported import REASONS
+from dlcompile.frontends.onnx.whole import WHOLE
 from dlcompile.graph import OPERATORS
 
 DOCS = Path(__file__).resolve().parent
@@ -37,7 +38,8 @@ compiled for {target} and compared at the tests' own tolerances:
 ## ONNX operators
 
 *Versions*: those of the operator that there are from opset {oldest} on; all are imported, and models of older opsets are converted to {oldest}.
-*By*: a row of the import table, or the function body that ONNX itself gives the operator, expanded. *Kernels*: the forms of kernel
+*By*: a row of the import table, or the function body that ONNX itself gives the operator, expanded; *whole* where the graph keeps the operator as
+it is until lowering, for export. *Kernels*: the forms of kernel
 (docs/architecture.md) that computed the cases. *Types*: the element types of the cases' inputs and outputs. *Cases*: those with this
 operator alone that pass, of how many; operators are used in further cases with others. *Error*: the largest seen in any element, relative to
 the larger of 1 and the expected value.
@@ -90,6 +92,7 @@ def rows(domain: str, record: dict[str, Any]) -> Iterator[str]:
             continue
         seen = record["operators"].get(f"{domain}.{name}" if domain else name)
         listed = ", ".join(map(str, versions))
+        way += ", whole" if name in WHOLE.get(domain, ()) else ""
         if seen is None:
             yield f"| `{name}` | {listed} | {way} | | | | |"
             continue
@@ -122,6 +125,8 @@ def cell(text: str) -> str:
 def own_operators() -> Iterator[str]:
     families: dict[str, list] = {}
     for row in OPERATORS.values():
+        if "." in row.name:
+            continue  # one of ONNX's that stays whole
         if row.evaluate or row.decompose or row.name == "define_dim":  # others are made by scheduling, and its own
             families.setdefault(row.family, []).append(row)
     for family in sorted(families, key=lambda f: (f == "composite", f)):
