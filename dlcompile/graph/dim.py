@@ -392,26 +392,29 @@ def _within(rest: DimLike, b: DimLike) -> bool:
     return at_least(rest, 0) and at_least(b - 1, rest)
 
 
-MAX_CASES = 4  # min and max atoms that a proof looks into
+MAX_CASES = 4  # min and max atoms that a proof replaces; with each there are twice as many cases
 
 
 def _never_negative(dim: DimLike, cases: int) -> bool:
-    """True when dim >= 0 can be seen from its terms, or else from those with one of its `max` and `min` atoms replaced by its operands.
+    """True when dim >= 0 can be seen from its terms, or else with its `max` and `min` atoms replaced by their operands, one after the other.
 
     max(x, y) is at least x, and at least y: where it counts positively one of the two is enough. Where it counts negatively both are
-    needed, since it is one of them. `min` is the other way around."""
+    needed, since it is one of them. `min` is the other way around. Those where both are needed come first: nothing is lost by them."""
     if _is_nonnegative(_lowest(dim)):
         return True
-    if cases == 0 or isinstance(dim, int):
+    found = [(atom, coefficient, (atom.name == "max") == (coefficient > 0)) for (atom, *others), coefficient in _products(dim)
+             if not others and isinstance(atom, Operation) and atom.name in ("max", "min")] if cases else []
+    if not found:
         return False
-    for monomial, coefficient in dim.terms.items():
-        if len(monomial) == 1 and isinstance(monomial[0], Operation) and monomial[0].name in ("max", "min"):
-            atom = monomial[0]
-            rest = dim - coefficient * Dim({monomial: 1})
-            enough = any if (atom.name == "max") == (coefficient > 0) else all
-            if enough(_never_negative(rest + coefficient * side, cases - 1) for side in (atom.left, atom.right)):
-                return True
-    return False
+    atom, coefficient, one_is_enough = min(found, key=lambda case: case[2])
+    rest = dim - coefficient * Dim({(atom,): 1})
+    proved = (_never_negative(rest + coefficient * side, cases - 1) for side in (atom.left, atom.right))
+    return any(proved) if one_is_enough else all(proved)
+
+
+def _products(dim: DimLike) -> list[tuple[Monomial, int]]:
+    """The terms but the constant one."""
+    return [(monomial, coefficient) for monomial, coefficient in _terms(dim).items() if monomial]
 
 
 def _lowest(dim: DimLike) -> int | None:
