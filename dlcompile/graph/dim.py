@@ -24,8 +24,23 @@ from dlcompile.errors import ShapeError
 DimLike = Union[int, "Dim"]
 
 
+class _Written:
+    """What atoms are sorted and found by, worked out once for each."""
+
+    @cached_property
+    def key(self) -> str:
+        return repr(self)
+
+    @cached_property
+    def number(self) -> int:
+        return hash(self.key)
+
+    def __hash__(self) -> int:
+        return self.number
+
+
 @dataclass(frozen=True)
-class Symbol:
+class Symbol(_Written):
     """A named integer >= 0; less than `bound` where one is given.
 
     `source` is the tensor whose value it is, for a dimension that is known only when the model runs (see `graph.unknown`).
@@ -35,17 +50,21 @@ class Symbol:
     bound: DimLike | None = None
     source: Any = field(default=None, compare=False, repr=False)
 
+    __hash__ = _Written.__hash__
+
     def __str__(self) -> str:
         return self.name
 
 
 @dataclass(frozen=True)
-class Operation:
+class Operation(_Written):
     """An operation that does not distribute over sums: `floordiv`, `mod` (both as Python rounds), `max` or `min`."""
 
     name: str
     left: DimLike
     right: DimLike
+
+    __hash__ = _Written.__hash__
 
     @cached_property
     def size(self) -> int:
@@ -57,6 +76,11 @@ class Operation:
             return f"{self.name}({self.left}, {self.right})"
         sign = {"floordiv": "//", "mod": "%"}[self.name]
         return f"{_grouped(self.left)}{sign}{_grouped(self.right)}"
+
+
+def _place(term: tuple[Monomial, int]) -> tuple[int, list[str]]:
+    """Where a term stands in a sum."""
+    return -len(term[0]), [atom.key for atom in term[0]]
 
 
 Atom = Union[Symbol, Operation]
@@ -78,7 +102,7 @@ class Dim:
         self.size = sum(1 if isinstance(atom, Symbol) else atom.size for monomial in terms for atom in monomial)
         if self.size > MAX_SIZE:
             raise ShapeError("the expression of a dimension is too large")
-        self.terms: dict[Monomial, int] = dict(sorted(terms.items(), key=lambda term: (-len(term[0]), str(term[0]))))
+        self.terms: dict[Monomial, int] = dict(sorted(terms.items(), key=_place) if len(terms) > 1 else terms)
         self._hash = hash(frozenset(self.terms.items()))
 
     # -- identity -----------------------------------------------------------------------------------------------------------
@@ -123,7 +147,7 @@ class Dim:
             raise ShapeError("the expression of a dimension is too large")
         for m1, c1 in self.terms.items():
             for m2, c2 in _terms(other).items():
-                monomial = tuple(sorted(m1 + m2, key=str))
+                monomial = tuple(sorted(m1 + m2, key=str)) if m1 and m2 else m1 or m2
                 terms[monomial] = terms.get(monomial, 0) + c1 * c2
         return _make(terms)
 
