@@ -82,6 +82,19 @@ def scatter(evaluate, node, arrays, opset):
     return None
 
 
+@correction("Adam", domain="ai.onnx.preview.training")
+def adam(evaluate, node, arrays, opset):
+    """Makes float64 of float32."""
+    dtype = arrays[0].dtype
+    rate, step, x, gradient, mean, square = (a.astype(np.float64) for a in arrays)
+    given = attributes_of(node)
+    alpha, beta = given["alpha"], given["beta"]
+    gradient = gradient + given.get("norm_coefficient", 0.0) * x
+    rate = rate * np.sqrt(1 - beta**step) / (1 - alpha**step) if step > 0 else rate
+    mean, square = alpha * mean + (1 - alpha) * gradient, beta * square + (1 - beta) * gradient**2
+    return [a.astype(dtype) for a in (x - rate * mean / (np.sqrt(square) + given["epsilon"]), mean, square)]
+
+
 # -- reductions and normalisations --------------------------------------------------------------------------------------------------
 @correction("ReduceSum", "ReduceProd", "ReduceSumSquare", "ReduceL1")
 def reduce(evaluate, node, arrays, opset):

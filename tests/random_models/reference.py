@@ -34,7 +34,7 @@ def evaluate_nodes(nodes: Sequence[onnx.NodeProto], given: dict[str, np.ndarray]
     inputs = [helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape) for name, a in given.items()]
     outputs = [onnx.ValueInfoProto(name=name) for name in nodes[-1].output if name]
     model = helper.make_model(helper.make_graph(nodes, "nodes", inputs, outputs),
-                              opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 4)])
+                              opset_imports=[helper.make_opsetid("", opset), helper.make_opsetid("ai.onnx.ml", 4), helper.make_opsetid("ai.onnx.preview.training", 1)])
     with _quiet(nodes[-1].op_type):
         results = ReferenceEvaluator(model).run(None, given)
         if nodes[-1].op_type == "Loop":

@@ -147,3 +147,22 @@ def test_steps_of_training(op, states, turn):
                   "Adagrad": {"decay_factor": 0.1, "epsilon": 1e-3, "norm_coefficient": 0.01},
                   "Momentum": {"alpha": 0.9, "beta": 0.5, "norm_coefficient": 0.01, "mode": "nesterov"}}[op]
     check(op, feeds, 2 * (1 + states), domain="ai.onnx.preview.training", export=False, **attributes)
+
+
+@pytest.mark.parametrize("align_corners", [0, 1])
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("spatial", [(3, 5), (2, 4, 3)])
+def test_affine_grids(spatial, batch, align_corners):
+    """Of one image too, for which ONNX's own body fails; sizes known, and from data."""
+    d = len(spatial)
+    theta = np.random.default_rng(batch).standard_normal((batch, d, d + 1)).astype(np.float32)
+    sizes = np.array([batch, 3, *spatial])
+    graph = helper.make_graph([helper.make_node("AffineGrid", ["theta", "size"], ["y"], align_corners=align_corners)], "g",
+                              [helper.make_tensor_value_info("theta", TensorProto.FLOAT, ["n", d, d + 1]),
+                               helper.make_tensor_value_info("size", TensorProto.INT64, [d + 2])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    (expected,) = ReferenceEvaluator(proto).run(None, {"theta": theta, "size": sizes})
+    np.testing.assert_allclose(dlcompile.compile(proto, cache=False, name="m")(theta, sizes), expected, rtol=1e-5, atol=1e-6)
+    fixed = dlcompile.compile(import_onnx(proto, values={"size": sizes}), cache=False, name="m")
+    np.testing.assert_allclose(fixed(theta), expected, rtol=1e-5, atol=1e-6)

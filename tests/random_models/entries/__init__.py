@@ -5,6 +5,7 @@ from tests.random_models.entries import (  # noqa: F401
     control,
     elementwise,
     indexing,
+    losses,
     movement,
     products,
     quantization,
@@ -12,6 +13,8 @@ from tests.random_models.entries import (  # noqa: F401
     reductions,
     resizing,
     selections,
+    signal,
+    vision,
     windows,
 )
 from tests.random_models.entries.table import Entry, entries

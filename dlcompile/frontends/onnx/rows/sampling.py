@@ -5,10 +5,11 @@ import numpy as np
 
 from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError
+from dlcompile.frontends.onnx import dynamic
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.shapes import assume_equal
 from dlcompile.frontends.onnx.windows import Window
-from dlcompile.graph import Tensor
+from dlcompile.graph import DimLike, Tensor
 
 
 @importer("GridSample", since=16)
@@ -21,6 +22,34 @@ def grid_sample(node: OnnxNode, x: Tensor, grid: Tensor) -> Tensor:
     if mode not in ("linear", "nearest", "cubic") or padding not in ("zeros", "border", "reflection"):
         raise InvalidModelError(f"mode {mode!r} with padding_mode {padding!r}")
     return ops.grid_sample(x, grid, mode=mode, padding_mode=padding, align_corners=bool(node.get("align_corners", 0)))
+
+
+@importer("AffineGrid", since=20)
+def affine_grid(node: OnnxNode, theta: Tensor, size: Tensor) -> Tensor:
+    """The points theta [n, d, d + 1] takes those of a regular grid of [-1, 1] to, [n, *size[2:], d]; of an axis with one point the middle, where
+    corners are aligned, as PyTorch has it. (ONNX's own body for the operator fails for one image.)"""
+    if theta.rank != 3 or size.rank != 1 or size.shape[0] not in (4, 5):
+        raise ShapeError(f"theta is {theta.type} and the size {size.type}; expected [n, d, d + 1], and d + 2 sizes for two or three axes")
+    d = size.shape[0] - 2
+    for extent, expected in zip(theta.shape[1:], (d, d + 1)):
+        assume_equal(extent, expected, "the matrices of an affine grid:")
+    _, _, *spatial = dynamic.where_known(*dynamic.entries_of(size, "size"))
+    columns = [ops.reshape(ops.slice(theta, (0, 0, k), (theta.shape[0], d, k + 1)), (theta.shape[0], *(1,) * d, d)) for k in range(d + 1)]
+    y = ops.broadcast_to(columns[d], (theta.shape[0], *spatial, d))
+    for column, axis in zip(columns, reversed(range(d))):  # x, which runs along the last axis, comes first
+        along = ops.reshape(_coordinates(spatial[axis], theta.dtype, bool(node["align_corners"])), (*(-1 if a == axis else 1 for a in range(d)), 1))
+        y = ops.add(y, ops.mul(column, along))
+    return y
+
+
+def _coordinates(count: DimLike, dtype: np.dtype, align_corners: bool) -> Tensor:
+    """`count` points of [-1, 1], from end to end or each in the middle of its part."""
+    position, number = (ops.cast(t, dtype) for t in (ops.iota(np.int64, (count,)), dynamic.scalar(count)))
+    one, two = np.asarray(1, dtype), np.asarray(2, dtype)
+    if not align_corners:
+        return ops.sub(ops.div(ops.add(ops.mul(position, two), one), number), one)
+    ends = ops.sub(ops.div(ops.mul(position, two), ops.maximum(ops.sub(number, one), one)), one)
+    return ops.select(ops.eq(number, one), np.zeros((), dtype), ends)
 
 
 @importer("RoiAlign", since=10)
