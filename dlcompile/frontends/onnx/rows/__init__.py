@@ -24,6 +24,7 @@ from dlcompile.frontends.onnx.rows import (  # noqa: F401
     recurrent,
     reduction,
     resizing,
+    runtime_quantization,
     sampling,
     signal,
     svm,
