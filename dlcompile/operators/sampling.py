@@ -7,7 +7,7 @@ import numpy as np
 
 from dlcompile import ops
 from dlcompile.errors import ShapeError
-from dlcompile.graph import DimLike, Tensor, floordiv, product
+from dlcompile.graph import DimLike, Tensor, floordiv, is_float, product
 from dlcompile.operators.composite import composite, scalar
 
 
@@ -275,7 +275,7 @@ def max_unpool(attributes, x: Tensor, indices: Tensor) -> Tensor:
 
 @composite("max_pool_indices")
 def max_pool_indices(attributes, x: Tensor) -> Tensor:
-    """The flat index, in [n, c, *spatial] (`storage_order` 1: the last two axes column by column), of the largest element of each window;
+    """The flat index, in [n, c, *spatial] (`storage_order` 1: the first spatial axis is the fastest), of the largest element of each window;
     the first of equals. NaN is larger than anything."""
     window, strides, dilation, padding = (attributes[k] for k in ("window", "strides", "dilation", "padding"))
     spatial = x.shape[2:]
@@ -293,19 +293,19 @@ def max_pool_indices(attributes, x: Tensor) -> Tensor:
         places.insert(0, place)
         fits = ops.logical_and(ops.ge(place, np.int64(0)), ops.lt(place, _extent(spatial[i], place)))
         inside = ops.logical_and(inside, fits)
-    order = list(range(d))
-    if attributes["storage_order"] and d >= 2:
-        order[-2:] = order[:-3:-1]
     for i in range(d):
         flat = ops.add(ops.mul(flat, _extent(spatial[i], flat)), places[i])
-    for i in order:
+    for i in reversed(range(d)) if attributes["storage_order"] else range(d):
         stored = ops.add(ops.mul(stored, _extent(spatial[i], stored)), places[i])
     size = product(spatial)
     images = ops.reshape(x, (x.shape[0] * x.shape[1], size))
     safe = ops.select(inside, flat, np.int64(0))
-    lowest = ops.as_tensor(np.asarray(-np.inf if x.dtype.kind == "f" else np.iinfo(x.dtype).min, x.dtype))
+    lowest = ops.as_tensor(np.asarray(-np.inf if is_float(x.dtype) else np.iinfo(x.dtype).min, x.dtype))
     values = ops.select(inside, ops.gather(images, safe, 1), lowest)
-    best = ops.argmax(values, d + 1)
+    largest = ops.eq(values, ops.reduce_max(values, d + 1, keepdims=True))
+    if is_float(x.dtype):
+        largest = ops.logical_or(largest, ops.is_nan(values))
+    best = ops.argmax(ops.cast(ops.logical_and(inside, largest), np.int32), d + 1)  # an element may be as small as what padding counts for
     points = product(counts)
     found = ops.take_along_axis(ops.broadcast_to(ops.reshape(stored, (1, points, product(window))), (images.shape[0], points, product(window))),
                                 ops.reshape(best, (images.shape[0], points, 1)), 2)

@@ -6,7 +6,7 @@ through branches, loops and the model's interface as tensors do. Its items have 
 """
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Union
@@ -77,11 +77,23 @@ class Items(SequenceValue):
 
     @cached_property
     def shapes(self) -> Tensor:
-        if len({t.rank for t in self.items}) > 1:
+        if not self.is_uniform:
             raise UnsupportedOperatorError("a sequence of tensors of different ranks, of which the run decides which one is read")
         if not self.items:
             return make_constant(np.zeros((0, 0), np.int64))
         return ops.stack([ops.shape_of(t) for t in self.items])
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether the items have one rank, so that it can be two arrays."""
+        return len({t.rank for t in self.items}) <= 1
+
+    def made_of(self, tensors: Mapping[Tensor, Tensor]) -> Items:
+        """The same, made of other tensors; its two arrays, where they are among them, are not made anew."""
+        made = Items(tuple(tensors.get(t, t) for t in self.items), self.element)
+        if self.is_uniform:
+            made.__dict__.update((name, tensors[t]) for name, t in (("data", self.data), ("shapes", self.shapes)) if t in tensors)
+        return made
 
     def of_rank(self, rank: int) -> SequenceValue:
         """The same, an empty one with items of the given rank."""

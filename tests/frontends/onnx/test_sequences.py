@@ -219,3 +219,22 @@ def test_export(text, feeds):
         expected, got = (ReferenceEvaluator(m).run(None, feed) for m in (proto, written))
         for output, a, b in zip(proto.graph.output, got, expected, strict=True):
             same(a if isinstance(a, list) else np.asarray(a), b, output.name)
+
+
+def test_sequence_map_of_items_that_are_known():
+    """The body reads the items of a sequence from outside, at a position that only a turn knows."""
+    from onnx import TensorProto, helper
+
+    info = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 2]) for name in ("item", "other", "result")]
+    body = helper.make_graph([helper.make_node("Mul", ["item", "other"], ["result"])], "body", info[:2], info[2:])
+    nodes = [helper.make_node("SequenceConstruct", ["a", "b"], ["made"]), helper.make_node("SequenceMap", ["made", "other"], ["mapped"], body=body),
+             helper.make_node("ConcatFromSequence", ["mapped"], ["y"], axis=0)]
+    shapes = {"a": [3, 2], "b": ["m", 2], "other": [1, 2]}
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    random = np.random.default_rng(0)
+    compiled = dlcompile.compile(proto, cache=False, name="m")
+    for m in (1, 4):
+        a, b, other = (random.standard_normal(shape).astype(np.float32) for shape in ((3, 2), (m, 2), (1, 2)))
+        np.testing.assert_array_equal(compiled(a, b, other), np.concatenate([a * other, b * other]))

@@ -2,6 +2,9 @@
 from __future__ import annotations
 
 from tests.random_models.entries import (  # noqa: F401
+    attention,
+    chains,
+    classical,
     control,
     elementwise,
     indexing,

@@ -35,7 +35,9 @@ def pool(b: Builder, op: str) -> None:
     pads = given.get("pads", [0] * 2 * dims)
     if "SAME" not in given.get("auto_pad", "") and any(e + pads[i] + pads[i + dims] < r for i, (e, r) in enumerate(zip(x.shape[2:], reach))):
         raise Unsuitable("the window does not fit")
-    outputs = 1
+    outputs = b.integer(1, 2) if op == "MaxPool" else 1
+    if outputs == 2 and b.opset >= 8 and b.chance(0.3):
+        given["storage_order"] = 1
     b.add(op, [x], outputs, tolerance=EXTREMUM if op == "MaxPool" else SUM if op == "AveragePool" else POWERS, **given)
 
 

@@ -38,6 +38,13 @@ class Body:
                      output_names=[f"result{i}" for i in range(len(tensors))], constraints=self.constraints)
 
 
+def _captured_tensors(value: Value) -> list[Tensor]:
+    """What a body may read of a value: of a sequence whose items are known each of them too."""
+    if isinstance(value, Items):
+        return [*value.items, *(tensors_of(value) if value.is_uniform else ())]
+    return tensors_of(value)
+
+
 def unique(names: Sequence[str]) -> list[str]:
     """The names, numbered where one is there already: what is captured may be called as something of the body is."""
     made: list[str] = []
@@ -56,12 +63,12 @@ def import_body(node: OnnxNode, graph: GraphProto, formal: list[Value], names: l
     inner: dict[Tensor, Tensor] = {}
     for name in captured(graph) if names is None else names:
         value = node.scope.find(name)
-        for tensor in tensors_of(value):
+        for tensor in _captured_tensors(value):
             if not tensor.is_constant and tensor not in inner:
                 inner[tensor] = make_input(tensor.name or name, tensor.dtype, tensor.shape)
                 inner[tensor].known = tensor.known
         if isinstance(value, Items):
-            scope.values[name] = Items(tuple(inner.get(t, t) for t in value.items), value.element)
+            scope.values[name] = value.made_of(inner)
         else:
             scope.values[name] = rebuilt(value, iter([inner.get(t, t) for t in tensors_of(value)]))
     with assumptions() as assumed:
