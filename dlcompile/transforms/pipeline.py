@@ -17,6 +17,7 @@ from dlcompile.transforms.fold import FOLD
 from dlcompile.transforms.layout import LAYOUT, PUSH_DOWN
 from dlcompile.transforms.matmul import MATMUL, merge_siblings
 from dlcompile.transforms.movement import MOVEMENT
+from dlcompile.transforms.narrow import NARROW
 from dlcompile.transforms.operands import OPERANDS
 from dlcompile.transforms.pin import pin_defined
 from dlcompile.transforms.rewrite import Table, rewrite
@@ -69,7 +70,7 @@ def map_bodies(graph: Graph, function: Callable[[Graph], Graph]) -> Graph:
 
 def phases(strict: bool, keep: frozenset[str]) -> tuple[Phase, ...]:
     """The phases of the pipeline, by name, in order."""
-    exact: tuple[Table, ...] = (FOLD, ALGEBRA, OPERANDS, MOVEMENT)
+    exact: tuple[Table, ...] = (FOLD, ALGEBRA, OPERANDS, MOVEMENT, NARROW)
     simple = exact if strict else (*exact, ROUNDING)
     scaled = simple if strict else (*simple, SCALES)
 
