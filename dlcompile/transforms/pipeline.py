@@ -20,6 +20,7 @@ from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.narrow import NARROW
 from dlcompile.transforms.operands import OPERANDS
 from dlcompile.transforms.pin import pin_defined
+from dlcompile.transforms.quantized import QUANTIZED
 from dlcompile.transforms.rewrite import Table, rewrite
 from dlcompile.transforms.scales import SCALES
 
@@ -78,6 +79,8 @@ def phases(strict: bool, keep: frozenset[str]) -> tuple[Phase, ...]:
         return lambda graph: common_subexpressions(rewrite(common_subexpressions(graph), *tables))
 
     return (
+        # before weights become floats
+        ("quantised products", lambda graph: graph if strict else rewrite(graph, QUANTIZED)),
         ("simplify", until_stable(*simple)),
         # a shape that looked like data may have turned out to be constant
         ("known dimensions", pin_defined),
