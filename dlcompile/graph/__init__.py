@@ -7,7 +7,7 @@ from dlcompile.graph.operator import OPERATORS, Operator, Undecided, broadcast_s
 from dlcompile.graph.tensor import (Node, Shape, Tensor, TensorType, absorb, apply, current_origin, known_dims, make_constant,
                                     make_input, provenance, symbols_in)
 from dlcompile.graph.text import format_graph
-from dlcompile.graph.unknown import DEFINE, define, defined_symbol, later, unknown, unknown_names
+from dlcompile.graph.unknown import DEFINE, define, defined_symbol, later, unknown, unknown_names, unknowns_beside
 from dlcompile.graph.verify import verify
 
 __all__ = [
@@ -16,5 +16,5 @@ __all__ = [
     "current_origin", "define", "defined_symbol", "definitely_different", "dim_max", "dim_min", "dtype_name", "evaluate", "floordiv",
     "format_graph", "integer_range", "is_float", "is_integer", "is_narrow", "is_string", "known_dims", "later", "make_constant", "make_input", "mod", "parse_dim",
     "product", "provenance", "register", "remake", "substitute", "symbol", "symbols_in", "symbols_of", "topological_order", "unify",
-    "unknown", "unknown_names", "verify",
+    "unknown", "unknown_names", "unknowns_beside", "verify",
 ]

@@ -10,24 +10,28 @@ import contextlib
 import contextvars
 import itertools
 from collections.abc import Collection, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dlcompile.errors import DTypeError
 from dlcompile.graph.dim import Dim, DimLike, Symbol, symbol
 from dlcompile.graph.operator import Operator, register
-from dlcompile.graph.tensor import Node, Tensor, TensorType, apply
+from dlcompile.graph.tensor import Node, Tensor, TensorType, apply, symbols_in
+
+if TYPE_CHECKING:
+    from dlcompile.graph.graph import Graph
 
 DEFINE = "define_dim"
 SCALAR = TensorType(np.dtype(np.int64), ())
 
-_names: contextvars.ContextVar[Iterator[str]] = contextvars.ContextVar("dlcompile_unknown_names")
+_names: contextvars.ContextVar[Iterator[str] | None] = contextvars.ContextVar("dlcompile_unknown_names", default=None)
 _outside = (f"u{i}" for i in itertools.count())
 
 
 def unknown(value: Tensor) -> Dim:
     """A new symbol whose value is that of `value`, an int64 scalar that must not be negative when the model runs."""
-    tensor = apply(DEFINE, value, symbol=symbol(next(_names.get(_outside))))
+    tensor = apply(DEFINE, value, symbol=symbol(next(_names.get() or _outside)))
     (atom,) = symbols = tensor.producer.attributes["symbol"].symbols
     assert len(symbols) == 1
     made = symbol(atom.name, source=tensor)
@@ -37,7 +41,7 @@ def unknown(value: Tensor) -> Dim:
 
 def later() -> Dim:
     """A new symbol for a result whose node does not exist yet; `define` says then what it is."""
-    return symbol(next(_names.get(_outside)))
+    return symbol(next(_names.get() or _outside))
 
 
 def define(dim: Dim, value: Tensor) -> None:
@@ -54,6 +58,29 @@ def unknown_names(taken: Collection[str] = ()) -> Iterator[None]:
         yield
     finally:
         _names.reset(token)
+
+
+@contextlib.contextmanager
+def unknowns_beside(graph: Graph) -> Iterator[None]:
+    """Inside, unknown dimensions get names that neither `graph` nor a graph in it has: what is taken apart may define some."""
+    if _names.get() is not None:  # a graph inside of that one
+        yield
+        return
+    with unknown_names(_names_in(graph)):
+        yield
+
+
+def _names_in(graph: Graph) -> set[str]:
+    found = {s.name for t in graph.inputs for s in symbols_in(t.shape)}
+    for node in graph.nodes:
+        found |= {s.name for s in symbols_in([t.shape for t in node.outputs])}
+        if node.op == DEFINE:
+            found.add(defined_symbol(node).name)
+        for value in node.attributes.values():
+            found |= {s.name for s in symbols_in(value)}
+            if hasattr(value, "nodes"):
+                found |= _names_in(value)
+    return found
 
 
 def defined_symbol(node: Node) -> Symbol:

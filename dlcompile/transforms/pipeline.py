@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
-from dlcompile.graph import Graph, Node, Symbol, Tensor, apply, verify
+from dlcompile.graph import Graph, Node, Symbol, Tensor, apply, verify, unknowns_beside
 from dlcompile.transforms.algebra import ALGEBRA, ROUNDING
 from dlcompile.transforms.attention import ATTENTION
 from dlcompile.transforms.convolution import CONVOLUTION
@@ -49,11 +49,12 @@ def optimize(graph: Graph, *, precision: str = "default", keep: Collection[str] 
         raise ValueError(f'precision is "default" or "strict", not {precision!r}')
     if check is None:
         check = os.environ.get("DLCOMPILE_VERIFY", "0") not in ("", "0")
-    for _, phase in phases(precision == "strict", frozenset(keep)):
-        graph = phase(graph)
-        if check:
-            verify(graph, within)
-    graph = map_bodies(graph, lambda body: optimize(body, precision=precision, keep=keep, check=check, within=body.free_symbols))
+    with unknowns_beside(graph):
+        for _, phase in phases(precision == "strict", frozenset(keep)):
+            graph = phase(graph)
+            if check:
+                verify(graph, within)
+        graph = map_bodies(graph, lambda body: optimize(body, precision=precision, keep=keep, check=check, within=body.free_symbols))
     return remove_dead_code(graph)
 
 

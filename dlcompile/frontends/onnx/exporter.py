@@ -14,7 +14,7 @@ from dlcompile.errors import ArgumentError
 from dlcompile.frontends.onnx.exports.interface import read_port, write_port
 from dlcompile.frontends.onnx import whole
 from dlcompile.frontends.onnx.writer import Writer, onnx_type, tensor_proto, value_info
-from dlcompile.graph import Graph
+from dlcompile.graph import Graph, unknowns_beside
 
 OLDEST_OPSET, DEFAULT_OPSET = 18, 23
 IR_VERSION = 10  # of onnx 1.16: what its own opsets need no more than, and older runtimes take
@@ -48,9 +48,10 @@ def export_onnx(graph: Graph, path: str | os.PathLike | None = None, *, opset: i
         raise ArgumentError("weights beside the model need a path to write it to" + ("" if total <= _INSIDE_LIMIT else
                             f" (they are {total} bytes, more than one file can hold)"))
     writer = Writer(graph, opset)
-    inputs = _declare_inputs(writer, graph)
-    writer.write(graph)
-    outputs = _declare_outputs(writer, graph)
+    with unknowns_beside(graph):  # of composites that are written as what they are made of
+        inputs = _declare_inputs(writer, graph)
+        writer.write(graph)
+        outputs = _declare_outputs(writer, graph)
     proto = helper.make_graph(writer.nodes, graph.name, inputs, outputs)
     model = helper.make_model(
         proto, opset_imports=[helper.make_opsetid("", opset), *_other_imports(writer.domains)], producer_name="dlcompile", ir_version=_ir_version(opset)

@@ -191,3 +191,19 @@ def test_affine_grids(spatial, batch, align_corners):
     np.testing.assert_allclose(dlcompile.compile(proto, cache=False, name="m")(theta, sizes), expected, rtol=1e-5, atol=1e-6)
     fixed = dlcompile.compile(import_onnx(proto, values={"size": sizes}), cache=False, name="m")
     np.testing.assert_allclose(fixed(theta), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_regions_beside_other_sizes_from_data():
+    """The number of samples of a region is a dimension from data that only the operator's decomposition defines; the model has some of its own."""
+    nodes = [helper.make_node("NonZero", ["x"], ["places"]), helper.make_node("Unique", ["x"], ["values"]),
+             helper.make_node("RoiAlign", ["image", "rois", "which"], ["y"], output_height=2, output_width=3, sampling_ratio=0)]
+    feeds = {"x": np.array([[0, 2, 0], [1, 0, 2]], F), "image": f(2, 1, 8, 7), "rois": np.array([[0.5, 1, 6.5, 7], [1, 0, 3, 5]], F),
+             "which": np.array([1, 0])}
+    graph = helper.make_graph(nodes, "g", [helper.make_tensor_value_info(n, CODES[a.dtype], a.shape) for n, a in feeds.items()],
+                              [helper.make_tensor_value_info("places", TensorProto.INT64, None), helper.make_tensor_value_info("values", TensorProto.FLOAT, None),
+                               helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+    results = dlcompile.compile(proto, cache=False, name="m").run(feeds)
+    for name, expected in zip(results, ReferenceEvaluator(proto).run(None, feeds), strict=True):
+        np.testing.assert_allclose(results[name], expected, rtol=1e-5, atol=1e-6)
+    assert dlcompile.lower(proto)[2].files == dlcompile.lower(proto)[2].files  # the names are the same each time
