@@ -46,7 +46,9 @@ def _c_atom(atom: Symbol | Operation, binding: float) -> str:
 
 
 def c_number(value, dtype: np.dtype) -> str:
-    """A literal of the type that `dtype` is computed in."""
+    """A literal of the type that `dtype` is computed in; of text there is only the one without characters."""
+    if is_string(dtype):
+        return '(dlc_string){"", 0}'
     if is_float(dtype):
         value = float(value)
         suffix = "" if DTYPES[dtype].c_compute == "double" else "f"

@@ -6,7 +6,7 @@ reads become loads at an index that was itself loaded. What several operators sh
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -232,7 +232,7 @@ def _gather(emitter: Emitter, node: Node, at: Coordinates) -> Expression:
     axis = node.attributes["axis"]
     place = at[axis: axis + indices.rank]
     index = emitter.index(emitter.value(indices, place), operand.shape[axis])
-    return emitter.value(operand, (*at[:axis], index, *at[axis + indices.rank:]))
+    return _unless_empty(emitter, operand, [axis], (*at[:axis], index, *at[axis + indices.rank:]))
 
 
 def _gather_nd(emitter: Emitter, node: Node, at: Coordinates) -> Expression:
@@ -241,14 +241,23 @@ def _gather_nd(emitter: Emitter, node: Node, at: Coordinates) -> Expression:
     depth = indices.shape[-1]
     place = at[: indices.rank - 1]
     picked = tuple(emitter.index(emitter.value(indices, (*place, k)), operand.shape[batch + k]) for k in range(depth))
-    return emitter.value(operand, (*at[:batch], *picked, *at[indices.rank - 1:]))
+    return _unless_empty(emitter, operand, range(batch, batch + depth), (*at[:batch], *picked, *at[indices.rank - 1:]))
 
 
 def _take_along_axis(emitter: Emitter, node: Node, at: Coordinates) -> Expression:
     operand, indices = node.inputs
     axis = node.attributes["axis"]
     index = emitter.index(emitter.value(indices, at), operand.shape[axis])
-    return emitter.value(operand, (*at[:axis], index, *at[axis + 1:]))
+    return _unless_empty(emitter, operand, [axis], (*at[:axis], index, *at[axis + 1:]))
+
+
+def _unless_empty(emitter: Emitter, operand: Tensor, axes: Iterable[int], place: Coordinates) -> Expression:
+    """The element at a place whose coordinates along `axes` are clamped indices: 0, or no text, where an axis has turned out to have no
+    elements."""
+    extents = [operand.shape[axis] for axis in axes]
+    filled = both(*(less(0, extent) for extent in extents))
+    nothing = number(0, operand.dtype)
+    return emitter.guarded(filled, lambda: emitter.value(operand, place), lambda: nothing)
 
 
 def _iota(emitter: Emitter, node: Node, at: Coordinates) -> Expression:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dlcompile.errors import ArgumentError
+from dlcompile.errors import ArgumentError, ExecutionError
 from dlcompile.runtime.fallback import Caller, ffi
 from dlcompile.runtime.strings import STRING, from_strings, to_strings
 
@@ -41,7 +41,10 @@ class DynamicCaller(Caller):
     def _copied(self, array, port) -> np.ndarray:
         """A NumPy array of what the context has."""
         shape = tuple(array.dims[axis] for axis in range(array.rank))
-        result = np.empty((*shape, 2), np.uint64) if port[4] == STRING else self.empty(shape, port[4])
+        try:
+            result = np.empty((*shape, 2), np.uint64) if port[4] == STRING else self.empty(shape, port[4])
+        except (ValueError, MemoryError) as error:  # NumPy has no array without elements whose other axes are too long
+            raise ExecutionError(f"{self.arguments.name}: output {port[3]!r} would be {list(shape)}: {error}") from None
         if result.nbytes:
             ffi.memmove(ffi.cast("char *", result.ctypes.data), array.data, result.nbytes)
         return from_strings(result) if port[4] == STRING else result

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import DimLike, Node, Tensor, at_least
+from dlcompile.graph import DimLike, Node, Tensor, at_least, is_string
 from dlcompile.transforms.rewrite import Answer, Table, made_by
 from dlcompile.transforms.shapes import compose, is_identity, is_splat, is_view
 
@@ -251,6 +251,15 @@ def gather_of_one(node: Node) -> Answer:
     return ops.broadcast_to(flat, node.output.shape)
 
 
+def gather_of_nothing(node: Node) -> Answer:
+    """gather(x without elements, i) → 0: there is nothing that an index could be clamped to."""
+    x, y = node.inputs[0], node.output
+    if x.type.size != 0 or y.type.size == 0:
+        return None
+    nothing = np.array("", object) if is_string(y.dtype) else np.zeros((), y.dtype)
+    return ops.broadcast_to(nothing, y.shape)
+
+
 MOVEMENT: Table = (
     ("reshape", reshape_to_itself),
     ("reshape", reshape_of_reshape),
@@ -274,5 +283,8 @@ MOVEMENT: Table = (
     ("concatenate", concatenate_nothing),
     ("concatenate", concatenate_of_slices),
     ("gather", gather_of_one),
+    ("gather", gather_of_nothing),
+    ("gather_nd", gather_of_nothing),
+    ("take_along_axis", gather_of_nothing),
     ("gather", gather_of_range),
 )

@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
 
 import dlcompile
-from dlcompile.errors import ArgumentError
+from dlcompile.errors import ArgumentError, Error
 from tests.frontends.onnx.helpers import assert_close, model
 from tests.frontends.onnx.test_dynamic import data, int64, node
 
@@ -103,3 +103,32 @@ def test_steps_beyond_any_axis(step):
         x = np.arange(n * m, dtype=np.float32).reshape(n, m)
         for result, (start, end) in zip(compiled(x), cuts, strict=True):
             np.testing.assert_array_equal(result, x[1:9:2, start:end:step])
+
+
+@pytest.mark.parametrize("dtype", [TensorProto.FLOAT, TensorProto.STRING, TensorProto.FLOAT16])
+@pytest.mark.parametrize("known", [False, True])
+def test_indices_into_an_axis_without_elements(dtype, known):
+    """Nothing is read there, and 0 or no text comes out; where there are elements, these."""
+    operators = {"Gather": [4], "GatherElements": [4, 50], "GatherND": [4, 1]}
+    nodes = [helper.make_node(op, ["x", f"i_{op}"], [f"y_{op}"]) for op in operators]
+    inputs = [helper.make_tensor_value_info("x", dtype, [0 if known else "n", 50])]
+    inputs += [helper.make_tensor_value_info(f"i_{op}", TensorProto.INT64, shape) for op, shape in operators.items()]
+    graph = helper.make_graph(nodes, "g", inputs, [helper.make_tensor_value_info(f"y_{op}", dtype, None) for op in operators])
+    compiled = dlcompile.compile(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), cache=False, name="m")
+    indices = [np.ones(shape, np.int64) for shape in operators.values()]
+    element = np.dtype(object) if dtype == TensorProto.STRING else helper.tensor_dtype_to_np_dtype(dtype)
+    for n in (0,) if known else (0, 3):
+        x = np.array([str(k) if element == object else k for k in range(50 * n)], element).reshape(n, 50)
+        row = x[1] if n else np.full(50, "" if element == object else 0, element)
+        for result in compiled(x, *indices):
+            np.testing.assert_array_equal(result, np.stack([row] * 4))
+
+
+def test_a_result_that_numpy_cannot_hold():
+    graph = helper.make_graph([helper.make_node("Expand", ["x", "shape"], ["y"])], "g",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1]), helper.make_tensor_value_info("shape", TensorProto.INT64, [2])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)])
+    compiled = dlcompile.compile(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), cache=False, name="m")
+    assert compiled(np.ones(1, np.float32), np.array([0, 5])).shape == (0, 5)
+    with pytest.raises(Error):
+        compiled(np.ones(1, np.float32), np.array([0, 2**62]))
