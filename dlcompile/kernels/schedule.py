@@ -146,10 +146,9 @@ class Scheduler:
                     found.add(node.output)
                     views[node.output] = 0
             if node.op in library.FORMS:
-                found |= library.operands_to_copy(node, _assumed)
+                found |= library.operands_to_copy(node, _assumed) | _computed_where_read(node)
             elif node.op in STEPS:
-                found |= {t for t in node.inputs if node.op != DEFINE and _assumed(t) is None}
-                found |= {t for t in (viewed(t, (0,) * t.rank, lambda _: False)[0] for t in node.inputs) if t.op in FREE}
+                found |= {t for t in node.inputs if node.op != DEFINE and _assumed(t) is None} | _computed_where_read(node)
             elif node.op in ("dot_general", "conv_general") and self.is_tile(node):
                 if analyse(node, _assumed) is None:
                     found.add(node.inputs[0])
@@ -317,6 +316,11 @@ def _is_view(tensor: Tensor) -> bool:
 def _assumed(tensor: Tensor) -> Storage | None:
     """Storage as it will be if nothing is placed elsewhere: everything but a view is contiguous."""
     return None if _is_view(tensor) else contiguous(InputArgument(0), tensor.shape)
+
+
+def _computed_where_read(node: Node) -> set[Tensor]:
+    """What the operands of a node are views of, and what no kernel would store."""
+    return {t for t in (viewed(t, (0,) * t.rank, lambda _: False)[0] for t in node.inputs) if t.op in FREE}
 
 
 def _matrix_key(node: Node) -> tuple:

@@ -7,17 +7,22 @@ from typing import Union
 import numpy as np
 
 from dlcompile.errors import ShapeError
-from dlcompile.graph import Dim, DimLike, Tensor, apply, as_dtype, broadcast_shapes, floordiv, is_float, is_integer, make_constant, product, unknown
+from dlcompile.graph import (Dim, DimLike, Tensor, apply, as_dtype, at_least, broadcast_shapes, dim_max, dim_min, floordiv, is_float, is_integer,
+                             make_constant, product, unknown)
 from dlcompile.ops.exact import exact_integers
 
 TensorLike = Union[Tensor, np.ndarray, int, float, bool, Sequence]
 
 
 def as_tensor(value: TensorLike, dtype=None) -> Tensor:
-    """The value as a tensor: tensors as they are, anything else as a constant of the given dtype (default: NumPy's)."""
+    """The value as a tensor: tensors as they are, anything else as a constant of the given dtype (default: NumPy's). TypeError for what is no
+    array of numbers or text."""
     if isinstance(value, Tensor):
         return value
-    return make_constant(np.asarray(value, dtype=None if dtype is None else as_dtype(dtype)))
+    array = np.asarray(value, dtype=None if dtype is None else as_dtype(dtype))
+    if array.dtype == object and not all(isinstance(item, (str, bytes)) for item in array.flat):
+        raise TypeError(f"expected a tensor, not {type(value).__name__}")
+    return make_constant(array)
 
 
 def as_tensors(*values: TensorLike) -> tuple[Tensor, ...]:
@@ -101,14 +106,21 @@ def reverse(x: TensorLike, axes: int | Sequence[int]) -> Tensor:
 
 
 def pad(x: TensorLike, value: TensorLike, low: Sequence[DimLike], high: Sequence[DimLike]) -> Tensor:
-    """`x` with `value` (a scalar) before and after it along each axis; negative amounts cut off."""
+    """`x` with `value` (a scalar) before and after it along each axis; negative amounts cut off, from the padding where nothing else is left."""
     x = as_tensor(x)
     value = as_tensor(value, x.dtype)
-    start = tuple(-n if isinstance(n, int) and n < 0 else 0 for n in low)
-    cut = tuple(d + n if isinstance(n, int) and n < 0 else d for d, n in zip(x.shape, high))
-    if any(start) or cut != x.shape:
-        x = slice(x, start, cut)
-        low, high = ([0 if isinstance(n, int) and n < 0 else n for n in side] for side in (low, high))
+    start, limit, low, high = [0] * x.rank, list(x.shape), list(low), list(high)
+    for axis, (d, before, after) in enumerate(zip(x.shape, low, high)):
+        cuts = [-n if isinstance(n, int) and n < 0 else 0 for n in (before, after)]
+        if cuts == [0, 0]:
+            continue
+        begin, kept, first = cuts[0], d - sum(cuts), before + cuts[0]
+        if not at_least(d, sum(cuts)) and any(isinstance(n, Dim) or n > 0 for n in (before, after)):
+            begin, kept, first = dim_min(begin, d), dim_max(kept, 0), dim_min(first, d + before + after)
+        start[axis], limit[axis] = begin, begin + kept
+        low[axis], high[axis] = first, d + before + after - kept - first
+    if any(n != 0 for n in start) or tuple(limit) != x.shape:
+        x = slice(x, start, limit)
     return apply("pad", x, value, low=tuple(low), high=tuple(high)) if any(n != 0 for n in (*low, *high)) else x
 
 

@@ -171,7 +171,13 @@ def pad(evaluate, node, arrays, opset):
     if attributes_of(node).get("mode", b"constant") != b"constant" or amounts.min(initial=0) >= 0:
         return None
     axes = range(x.ndim) if len(rest) < 2 or rest[1] is None else rest[1].tolist()
-    for axis, low, high in zip(axes, amounts, amounts[len(axes):]):
+    amounts = amounts.copy()
+    for i, axis in enumerate(axes):
+        low, high, extent = int(amounts[i]), int(amounts[i + len(axes)]), x.shape[axis]
+        if extent + min(low, 0) + min(high, 0) < 0:  # the padding is cut too
+            if extent + low + high < 0:
+                raise ValueError("less than nothing is left")
+            amounts[i], amounts[i + len(axes)] = low, high = -extent, extent + low + high
         x = np.take(x, range(max(-low, 0), x.shape[axis] - max(-high, 0)), axis)
     return evaluate(node, [x, np.maximum(amounts, 0), *rest], opset)
 

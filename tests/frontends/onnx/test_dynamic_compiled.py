@@ -132,3 +132,20 @@ def test_a_result_that_numpy_cannot_hold():
     assert compiled(np.ones(1, np.float32), np.array([0, 5])).shape == (0, 5)
     with pytest.raises(Error):
         compiled(np.ones(1, np.float32), np.array([0, 2**62]))
+
+
+def test_unique_dimensions():
+    """A kernel that reads an array is given one, though shapes are computed wherever they are read."""
+    graph = helper.make_graph([helper.make_node("Shape", ["x"], ["s"]), helper.make_node("Unique", ["s"], ["y"])], "g",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 1, "n"])], [helper.make_tensor_value_info("y", TensorProto.INT64, None)])
+    compiled = dlcompile.compile(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8), cache=False, name="m")
+    for n in (0, 1, 5):
+        np.testing.assert_array_equal(compiled(np.zeros((n, 1, n), np.float32)), np.unique([n, 1, n]))
+
+
+def test_a_sequence_where_a_tensor_is_expected():
+    sequence = helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, None))
+    graph = helper.make_graph([helper.make_node("Cast", ["x"], ["y"], to=TensorProto.FLOAT16)], "g", [helper.make_value_info("x", sequence)],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT16, None)])
+    with pytest.raises(Error, match="Cast.*expected a tensor"):
+        dlcompile.compile(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8))

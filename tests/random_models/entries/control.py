@@ -7,7 +7,7 @@ from onnx import TensorProto, helper
 from tests.random_models import values as v
 from tests.random_models.builder import Builder, Unsuitable, Value
 from tests.random_models.entries.table import entry
-from tests.random_models.tolerance import EXACT, SUM
+from tests.random_models.tolerance import EXACT, ITERATED, SUM
 
 
 def _info(name: str, value: Value):
@@ -65,7 +65,7 @@ def loop(b: Builder, op: str) -> None:
         raise Unsuitable("nothing")
     inputs = [limit, going, x]
     node = helper.make_node("Loop", [value.name if value else "" for value in inputs], out, body=body)
-    b.add_nodes([node], [*inputs, y, stop], SUM)
+    b.add_nodes([node], [*inputs, y, stop], ITERATED)
 
 
 @entry("Scan")
@@ -83,7 +83,7 @@ def scan(b: Builder, op: str) -> None:
     given = {"scan_input_directions": [1]} if b.chance(0.3) else {}
     given |= {"scan_output_directions": [1]} if b.chance(0.3) else {}
     node = helper.make_node("Scan", [state.name, x.name], out, body=body, num_scan_inputs=1, scan_input_axes=[axis], **given)
-    b.add_nodes([node], [state, x], SUM)
+    b.add_nodes([node], [state, x], ITERATED)
 
 
 @entry("SequenceConstruct")
