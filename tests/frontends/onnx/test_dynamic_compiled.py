@@ -149,3 +149,11 @@ def test_a_sequence_where_a_tensor_is_expected():
                               [helper.make_tensor_value_info("y", TensorProto.FLOAT16, None)])
     with pytest.raises(Error, match="Cast.*expected a tensor"):
         dlcompile.compile(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8))
+
+
+def test_arguments_of_more_entries_than_there_can_be_axes():
+    graph = helper.make_graph([helper.make_node("ConstantOfShape", ["n"], ["v"]), helper.make_node("Cast", ["v"], ["s"], to=TensorProto.INT64),
+                               helper.make_node("ConstantOfShape", ["s"], ["y"])], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], [helper.make_tensor("n", TensorProto.INT64, [1], [2**40])])
+    with pytest.raises(Error, match="ConstantOfShape.*entries"):
+        dlcompile.compile(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8))
