@@ -117,3 +117,16 @@ def test_voice_detector_knows_silence():
     graph = import_onnx(present(TRAINED / "silero_vad.onnx"), values={"sr": 16000}, dims={"input_d1": 576})
     probability, _ = evaluate(graph, [np.zeros((1, 576), np.float32), np.zeros((2, 1, 128), np.float32)])
     assert abs(probability.item() - 0.0017) < 1e-4
+
+
+def test_voice_detector_of_both_rates_in_one_library():
+    """Its sampling rate, which decides between two networks, and all sizes stay open."""
+    import dlcompile
+
+    path = present(TRAINED / "silero_vad.onnx")
+    model = dlcompile.compile(str(path), name="silero")
+    for rate, samples in ((16000, 576), (8000, 288)):
+        feeds = {"input": (np.random.default_rng(rate).standard_normal((1, samples)) * 0.1).astype(np.float32),
+                 "state": np.zeros((2, 1, 128), np.float32), "sr": np.array(rate)}
+        for result, expected in zip(model.run(feeds).values(), runtime(str(path), feeds), strict=True):
+            np.testing.assert_allclose(result, expected, atol=1e-5)
