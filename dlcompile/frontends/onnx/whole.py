@@ -31,6 +31,8 @@ WHOLE: dict[str, tuple[str, ...]] = {
     TRAINING: ("Adagrad", "Adam", "Momentum"),
 }
 _OWN = ("version", "given", "count")
+_FIXED = {"CumProd": 1}
+"""operator → the operand whose value the decomposition has to know"""
 
 
 def operator_name(domain: str, name: str) -> str:
@@ -47,6 +49,8 @@ def kept_whole(node: OnnxNode, inputs: Sequence[Tensor | None]) -> Sequence[Tens
     attributes, version = {name: node[name] for name in node.attribute_protos}, node.version
     plain = (int, float, str, tuple)
     if not all(t is None or isinstance(t, Tensor) for t in inputs) or not all(isinstance(v, plain) for v in attributes.values()):
+        return None
+    if node.op_type in _FIXED and inputs[_FIXED[node.op_type]].known is None:
         return None
     if node.op_type in REDUCTIONS:
         if attributes.pop("noop_with_empty_axes", 0):
