@@ -210,6 +210,7 @@ def test_quantisation(zero, scale):
     ("Slice", [X, np.array([0]), np.array([1]), np.array([0]), np.array([0])], {}, 13, InvalidModelError, "step 0"),
     ("Tile", [X, np.array([1, 2])], {}, 13, ShapeError, "2 repeats for the 4 axes"),
     ("Pad", [X, np.array([1, 2])], {}, 13, ShapeError, "2 pads for 4 axes"),
+    ("AveragePool", [X], {"kernel_shape": [2, 2], "pads": [0, -1, 0, 0]}, 13, InvalidModelError, "none below 0"),
     ("ScatterND", [X, np.array([[0]]), normal(1, 3, 4, 5)],
      {"reduction": "what"}, 18, InvalidModelError, "reduction 'what'"),
     ("Conv", [X, normal(4, 2, 3, 3)], {}, 13, ShapeError, "channels"),

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.errors import ShapeError
+from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.rows.elementwise import scalar
 from dlcompile.frontends.onnx.windows import Window
@@ -16,6 +16,8 @@ from dlcompile.graph import Tensor, dim_min, make_constant
 def _window(node: OnnxNode, x: Tensor) -> Window:
     if x.rank < 3:
         raise ShapeError(f"expected batch, channels and spatial axes, not {x.type}")
+    if min(node.get("pads") or (0,)) < 0:
+        raise InvalidModelError(f"the pads are {list(node['pads'])}; expected none below 0")
     return Window.of(node, x.shape[2:], node["kernel_shape"], bool(node["ceil_mode"]))
 
 
