@@ -30,13 +30,24 @@ typedef double _Complex dlc_complex128;
 DLC_INLINE int64_t dlc_min(int64_t a, int64_t b) { return a < b ? a : b; }
 DLC_INLINE int64_t dlc_max(int64_t a, int64_t b) { return a > b ? a : b; }
 
-/* Division that rounds down and the remainder with the divisor's sign, as Python's // and %. The divisor is not 0. */
-DLC_INLINE int64_t dlc_floordiv(int64_t a, int64_t b) { return a / b - (a % b != 0 && (a < 0) != (b < 0)); }
+/* Division that rounds down and the remainder with the divisor's sign, as Python's // and %; by 0 both are 0, as NumPy's are. */
+DLC_INLINE int64_t dlc_floordiv(int64_t a, int64_t b)
+{
+    if (b == 0 || b == -1) /* the machine's division would trap at 0, and where the most negative number is divided by -1 */
+        return (int64_t)(0 - (uint64_t)a * (uint64_t)(b != 0));
+    return a / b - (a % b != 0 && (a < 0) != (b < 0));
+}
 DLC_INLINE int64_t dlc_floormod(int64_t a, int64_t b)
 {
+    if (b == 0 || b == -1)
+        return 0;
     const int64_t rest = a % b;
     return rest != 0 && (rest < 0) != (b < 0) ? rest + b : rest;
 }
+
+/* The same of numbers that are not negative, such as an index and an extent that may be 0. */
+DLC_INLINE int64_t dlc_quotient(int64_t a, int64_t b) { return b == 0 ? 0 : a / b; }
+DLC_INLINE int64_t dlc_remainder(int64_t a, int64_t b) { return b == 0 ? 0 : a % b; }
 
 /* -- the team ------------------------------------------------------------------------------------------------------------ */
 /* Where threads wait for one another. All zero at first. Arriving writes one cache line, waiting reads the other. */

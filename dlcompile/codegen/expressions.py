@@ -39,10 +39,11 @@ def _c_atom(atom: Symbol | Operation, binding: float) -> str:
     left, right = atom.left, atom.right
     if atom.name in ("max", "min"):
         return f"dlc_{atom.name}({c_dim(left)}, {c_dim(right)})"
-    if at_least(left, 0) and at_least(right, 0):  # no code runs over a dimension of extent 0: the divisor is not 0
+    if at_least(left, 0) and at_least(right, 1):
         text = f"{c_dim(left, PRODUCT)} {'/' if atom.name == 'floordiv' else '%'} {c_dim(right, UNARY)}"
         return f"({text})" if binding >= PRODUCT else text
-    return f"dlc_{'floordiv' if atom.name == 'floordiv' else 'floormod'}({c_dim(left)}, {c_dim(right)})"
+    quotient, remainder = ("quotient", "remainder") if at_least(left, 0) and at_least(right, 0) else ("floordiv", "floormod")
+    return f"dlc_{quotient if atom.name == 'floordiv' else remainder}({c_dim(left)}, {c_dim(right)})"
 
 
 def c_number(value, dtype: np.dtype) -> str:

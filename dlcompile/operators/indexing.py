@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile.errors import DTypeError, InvalidModelError, ShapeError
-from dlcompile.graph import Operator, TensorType, Undecided, is_integer, register, unify
+from dlcompile.graph import Operator, TensorType, Undecided, dim_min, is_integer, register, unify
 
 UPDATE = {"none": None, "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
 """scatter's `reduction` → how an update combines with what is there"""
@@ -70,11 +70,19 @@ def _gather_nd(attributes, x, indices):
 _row("gather_nd", _infer_gather_nd, _gather_nd)
 
 
+def _check_beside(x: TensorType, indices: TensorType, axis: int, what: str) -> None:
+    """Indices along one axis lie inside the other axes."""
+    for a, (extent, reached) in enumerate(zip(x.shape, indices.shape)):
+        if a != axis:
+            unify(dim_min(reached, extent), reached, f"{what} {indices} in {x}: what there is of axis {a} and what is asked for:")
+
+
 def _infer_take_along_axis(types, attributes):
     x, indices = types
     _check_indices(indices)
     if x.rank != indices.rank:
         raise ShapeError(f"take_along_axis of {x} at {indices}: ranks differ")
+    _check_beside(x, indices, attributes["axis"], "take_along_axis at")
     return TensorType(x.dtype, indices.shape)
 
 
@@ -125,6 +133,7 @@ def _infer_scatter_elements(types, attributes):
         raise ShapeError(f"scatter_elements into {x} at {indices} of {updates}: ranks or element types differ")
     for a, b in zip(indices.shape, updates.shape):
         unify(a, b, "scatter_elements updates")
+    _check_beside(x, indices, attributes["axis"], "scatter_elements at")
     return x
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile.errors import DTypeError, ShapeError
-from dlcompile.graph import Operator, TensorType, Undecided, at_least, ceildiv, dtype_name, product, register, unify
+from dlcompile.graph import Operator, TensorType, Undecided, at_least, ceildiv, dim_max, dim_min, dtype_name, product, register, unify
 
 
 def _row(name: str, infer, evaluate, **more) -> None:
@@ -60,6 +60,8 @@ def _slice(types, attributes):
     for axis, (begin, end, stride) in enumerate(zip(start, limit, strides)):
         if at_least(-1, begin) or stride < 1 or at_least(end - 1, x.shape[axis]) or at_least(begin - 1, end):
             raise ShapeError(f"slice {begin}:{end}:{stride} does not fit axis {axis} of {x}")
+        for low, high in ((0, begin), (begin, end), (end, dim_max(begin, x.shape[axis]))):  # what has no elements may begin anywhere
+            unify(dim_min(low, high), low, f"slice {begin}:{end}:{stride} of axis {axis} of {x}:")
         shape.append(ceildiv(end - begin, stride))
     return TensorType(x.dtype, shape)
 

@@ -1,15 +1,19 @@
-"""The discrete Fourier transform as matrix products, and determinants by elimination."""
+"""The discrete Fourier transform as products with small matrices, and determinants by elimination."""
 from __future__ import annotations
 
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.errors import ShapeError
+from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.graph import DimLike, Graph, Tensor, make_input, product
 from dlcompile.operators.composite import composite, scalar
 
 LARGEST_FACTOR = 64
-"""lengths up to this are one product with the matrix of the transform; longer ones are split, unless they are prime"""
+"""lengths up to this are one product with the matrix of the transform; longer ones are split, unless they have no factor as small"""
+LARGEST_MATRIX = 512
+"""lengths without such a factor are one product up to this, and a convolution beyond, which is faster from about here on"""
+MOST_POINTS = 1 << 24
+"""of a length known when the model is compiled; the tables of a transform have about four times as many numbers"""
 
 
 @composite("dft")
@@ -17,10 +21,13 @@ def dft(attributes, x: Tensor) -> Tensor:
     """y_k = sum_j x_j e**(-2πi jk/n) along an axis of x [..., 2]; with `inverse` the conjugate, divided by n.
 
     A length n = a·b is transformed as b transforms of length a, a rotation, and a transforms of length b (Cooley and Tukey, "An Algorithm
-    for the Machine Calculation of Complex Fourier Series", 1965), each of them a product with a small constant matrix.
+    for the Machine Calculation of Complex Fourier Series", 1965), each of them a product with a small constant matrix. What is left of a length without
+    small factors is a convolution, see `_by_convolution`.
     """
     axis, inverse = attributes["axis"], attributes["inverse"]
     n = x.shape[axis]
+    if isinstance(n, int) and n > MOST_POINTS:
+        raise InvalidModelError(f"a Fourier transform of {n} points; expected at most {MOST_POINTS}")
     before, after = product(x.shape[:axis]), product(x.shape[axis + 1:-1])
     re, im = (ops.reshape(ops.slice(x, (*(0,) * (x.rank - 1), k), (*x.shape[:-1], k + 1)), (before, n, after)) for k in (0, 1))
     re, im = _transform(re, im, n, 1 if inverse else -1)
@@ -34,6 +41,8 @@ def _transform(re: Tensor, im: Tensor, n: DimLike, sign: int) -> tuple[Tensor, T
     """The transform of re + i·im [before, n, after] along the middle axis."""
     before, _, after = re.shape
     factor = _factor(n) if isinstance(n, int) else None
+    if factor is None and isinstance(n, int) and n > LARGEST_MATRIX:
+        return _by_convolution(re, im, n, sign)
     if factor is None:
         cos, sin = _matrix(n, re.dtype, sign)
         return _times(cos, sin, re, im)
@@ -44,10 +53,39 @@ def _transform(re: Tensor, im: Tensor, n: DimLike, sign: int) -> tuple[Tensor, T
     angle = 2 * np.pi * sign * np.outer(np.arange(a), np.arange(b)) / n
     cos, sin = (ops.as_tensor(f(angle).astype(re.dtype).reshape(1, a, b, 1)) for f in (np.cos, np.sin))
     re, im = (ops.reshape(t, (before, a, b, after)) for t in (re, im))
-    re, im = ops.sub(ops.mul(re, cos), ops.mul(im, sin)), ops.add(ops.mul(re, sin), ops.mul(im, cos))
+    re, im = _product(re, im, cos, sin)
     re, im = (ops.reshape(t, (before * a, b, after)) for t in (re, im))
     re, im = _transform(re, im, b, sign)
     return tuple(ops.reshape(ops.transpose(ops.reshape(t, (before, a, b, after)), (0, 2, 1, 3)), (before, n, after)) for t in (re, im))
+
+
+def _by_convolution(re: Tensor, im: Tensor, n: int, sign: int) -> tuple[Tensor, Tensor]:
+    """With w_j = e**(sign·πi j²/n) the transform is y_k = w_k · sum_j (x_j w_j) · conj(w_(k-j)), because 2jk = j² + k² - (k-j)²: a convolution,
+    which is a product between transforms of a longer but smooth length (Bluestein, "A Linear Filtering Approach to the Computation of the
+    Discrete Fourier Transform", 1970)."""
+    m = _smooth(2 * n - 1)
+    w = np.exp(1j * np.pi * sign * (np.arange(n) ** 2 % (2 * n)) / n)
+    around = np.zeros(m, np.complex128)
+    around[:n], around[m - n + 1:] = w.conj(), w.conj()[:0:-1]
+    chirp, response = ([ops.as_tensor(part.astype(re.dtype).reshape(1, -1, 1)) for part in (z.real, z.imag)] for z in (w, np.fft.fft(around) / m))
+    zero, none = np.zeros((), re.dtype), (0, 0, 0)
+    re, im = (ops.pad(t, zero, none, (0, m - n, 0)) for t in _product(re, im, *chirp))
+    re, im = _transform(*_product(*_transform(re, im, m, -1), *response), m, 1)
+    re, im = (ops.slice(t, none, (t.shape[0], n, t.shape[2])) for t in (re, im))
+    return _product(re, im, *chirp)
+
+
+def _product(re: Tensor, im: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
+    """Of complex numbers."""
+    return ops.sub(ops.mul(re, cos), ops.mul(im, sin)), ops.add(ops.mul(re, sin), ops.mul(im, cos))
+
+
+def _smooth(n: int) -> int:
+    """The least multiple of a power of LARGEST_FACTOR from n up whose other factor is no greater either."""
+    power = 1
+    while power * LARGEST_FACTOR < n:
+        power *= LARGEST_FACTOR
+    return -(-n // power) * power
 
 
 def _factor(n: int) -> int | None:

@@ -80,8 +80,10 @@ class Forest:
         used = max((f for f, y in zip(self.features, self.yes) if y >= 0), default=0) + 1
         if min(self.features, default=0) < 0 or not isinstance(x.shape[1], Dim) and used > max(x.shape[1], 1):
             raise InvalidModelError(f"the trees have {used} features; the input is {x.type}")
-        if isinstance(x.shape[1], Dim) or x.shape[1] == 0:  # reading a column that is not there must not leave the matrix
-            x = ops.gather(x, np.arange(used), 1) if isinstance(x.shape[1], Dim) else ops.broadcast_to(np.zeros((), x.dtype), (x.shape[0], 1))
+        if isinstance(x.shape[1], Dim):
+            x = ops.slice(x, (0, 0), (x.shape[0], used))
+        if x.shape[1] == 0:  # trees that are leaves alone
+            x = ops.broadcast_to(np.zeros((), x.dtype), (x.shape[0], 1))
         if targets < 1 or any(not 0 <= t < targets for pairs in self.leaves.values() for t, _ in pairs):
             raise InvalidModelError(f"a leaf has a target that is none of {targets}")
         if x.dtype not in self.tables:

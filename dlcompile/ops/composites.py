@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from dlcompile.errors import InvalidModelError, ShapeError
-from dlcompile.graph import DimLike, Tensor, apply
-from dlcompile.ops.core import TensorLike, as_tensor, as_tensors, axis_index, axis_indices, cast, concatenate, dim_of, reduce_min, reshape
-from dlcompile.ops.elementwise import add, ceil, div, minimum, mul
+from dlcompile.graph import Dim, DimLike, Tensor, apply
+from dlcompile.ops.core import TensorLike, as_tensor, as_tensors, axis_index, axis_indices, cast, concatenate, dim_of, reduce_min, reshape, shape_vector
+from dlcompile.ops.elementwise import add, ceil, div, minimum, mul, sqrt
 
 
 def _activation(name: str, **defaults):
@@ -113,7 +113,10 @@ def attention(q: TensorLike, k: TensorLike, v: TensorLike, mask: TensorLike | No
               causal: bool = False) -> Tensor:
     """softmax(scale * q kᵀ + mask) v for q [..., S, D], k [..., T, D], v [..., T, E]; scale 1/√D by default."""
     q, k, v = as_tensors(q, k, v)
-    scale = float(q.shape[-1]) ** -0.5 if scale is None else float(scale)
+    depth = q.shape[-1]
+    if scale is None and isinstance(depth, Dim):
+        q, scale = div(q, sqrt(cast(reshape(shape_vector((depth,)), ()), q.dtype))), 1.0
+    scale = float(depth) ** -0.5 if scale is None else float(scale)
     return apply("attention", q, k, v, *(() if mask is None else (as_tensor(mask),)), scale=scale, causal=bool(causal))
 
 

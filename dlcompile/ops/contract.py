@@ -5,7 +5,7 @@ import numpy as np
 
 from dlcompile.errors import ShapeError
 from dlcompile.graph import Tensor, make_constant
-from dlcompile.ops.core import TensorLike, as_tensors, dot_general, iota, reduce_sum, reshape, transpose
+from dlcompile.ops.core import TensorLike, as_tensors, broadcast_to, dot_general, iota, reduce_sum, reshape, transpose
 from dlcompile.ops.elementwise import eq, mul, select
 
 
@@ -77,6 +77,8 @@ def _diagonal(t: Tensor, term: str) -> tuple[Tensor, str]:
         while term.count(letter) > 1:
             first, second = (i for i, c in enumerate(term) if c == letter) if term.count(letter) == 2 else (
                 term.index(letter), term.index(letter, term.index(letter) + 1))
+            if t.shape[first] != t.shape[second]:
+                t = broadcast_to(t, tuple(t.shape[first] if i == second else d for i, d in enumerate(t.shape)))
             here = eq(iota(np.int64, t.shape, first), iota(np.int64, t.shape, second))
             t = reduce_sum(select(here, t, make_constant(np.zeros((), t.dtype))), (second,))
             term = term[:second] + term[second + 1:]

@@ -4,6 +4,8 @@ What is made of what is in the library's metadata, under "interface" (see `front
 """
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -108,10 +110,11 @@ def _put_together(port: Port, arrays: Mapping[str, np.ndarray]) -> Any:
             return _put_together(port["value"], arrays) if arrays[port["present"]] else None
         case "sequence":
             data, shapes = arrays[port["data"]], arrays[port["shapes"]]
-            ends = np.cumsum(np.prod(shapes, axis=1, dtype=np.int64))
-            if (shapes < 0).any() or (ends[-1] if ends.size else 0) != data.size:  # such as a split into sizes that are not those of the axis
+            sizes = [math.prod(shape) for shape in shapes.tolist()]  # of integers that do not wrap
+            if (shapes < 0).any() or sum(sizes) != data.size:
                 raise ExecutionError(f"the items of output {port['name']!r} do not make up its {data.size} elements")
-            return [data[end - int(np.prod(shape)):end].reshape(shape) for end, shape in zip(ends, shapes)]
+            ends = itertools.accumulate(sizes)
+            return [data[end - size:end].reshape(shape) for end, size, shape in zip(ends, sizes, shapes)]
         case "maps":
             return [dict(zip(port["keys"], row)) for row in arrays[port["tensor"]].tolist()]
     return arrays[port["tensor"]]

@@ -60,8 +60,13 @@ def test_division_as_pythons(build):
     numbers = [*range(-9, 10), 2**62, -(2**62), *(random.Random(1).randrange(-(2**63) + 1, 2**63) for _ in range(50))]
     for a in numbers:
         for b in numbers:
-            if b:
-                assert (library.floordiv(a, b), library.floormod(a, b)) == divmod(a, b)
+            assert (library.floordiv(a, b), library.floormod(a, b)) == (divmod(a, b) if b else (0, 0))
+
+
+def test_the_quotient_that_64_bits_do_not_hold(build):
+    """NumPy's is the dividend too."""
+    library = build(SOURCE, BASELINE)
+    assert (library.floordiv(-(2**63), -1), library.floormod(-(2**63), -1)) == (-(2**63), 0)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 7, 64])

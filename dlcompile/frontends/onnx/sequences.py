@@ -6,9 +6,9 @@ import numpy as np
 from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError, UnsupportedOperatorError
 from dlcompile.frontends.onnx.node import constant_value
-from dlcompile.frontends.onnx.shapes import as_axis
+from dlcompile.frontends.onnx.shapes import as_axis, assume_equal
 from dlcompile.frontends.onnx.values import Items, Packed, SequenceValue, of_rank
-from dlcompile.graph import DimLike, Tensor, product
+from dlcompile.graph import DimLike, Tensor, dim_max, product
 
 ZERO, ONE = np.int64(0), np.int64(1)
 
@@ -112,8 +112,9 @@ def concatenated(sequence: SequenceValue, axis: int, new_axis: bool) -> Tensor:
     axis = as_axis(axis, rank)
     extents = ops.reshape(ops.slice(shapes, (0, axis), (sequence.length, axis + 1)), (sequence.length,))
     total = ops.dim_of(ops.reduce_sum(extents))
-    first = ops.reshape(ops.slice(shapes, (0, 0), (1, rank)), (rank,))
-    before, after = (ops.dim_of(ops.reduce_prod(ops.slice(first, (a,), (b,)))) for a, b in ((0, axis), (axis + 1, rank)))
+    sizes = _common(shapes, axis)
+    sizes[axis] = total
+    before, after = product(sizes[:axis]), product(sizes[axis + 1:])
     # element (i, c, j) of the result is element (i, c - begin, j) of the item that position c of the axis belongs to
     along = ops.iota(np.int64, (total,))
     owner = item_of(along, extents)
@@ -127,8 +128,20 @@ def concatenated(sequence: SequenceValue, axis: int, new_axis: bool) -> Tensor:
         return ops.reshape(x, (1, total, 1))
 
     index = spread(start) + (i * spread(wide) + spread(local)) * _scalar(after) + j + c * ZERO
-    sizes = [ops.dim_of(ops.slice(first, (a,), (a + 1,))) if a != axis else total for a in range(rank)]
     return ops.reshape(ops.gather(sequence.data, index), sizes)
+
+
+def _common(shapes: Tensor, axis: int) -> list[DimLike]:
+    """The extents that the items of a sequence, which is not empty, have in common: all but the one along `axis`, which is 0 here."""
+    count, rank = shapes.shape
+    assume_equal(dim_max(count, 1), count, "items to concatenate:")
+    sizes: list[DimLike] = [0] * rank
+    for a in range(rank):
+        if a != axis:
+            column = ops.slice(shapes, (0, a), (count, a + 1))
+            least, most = ops.dim_of(ops.reduce_min(column)), ops.dim_of(ops.reduce_max(column))
+            sizes[a] = assume_equal(least, most, f"axis {a} of the items:")
+    return sizes
 
 
 def item_of(position: Tensor, extents: Tensor) -> Tensor:
@@ -199,7 +212,11 @@ def _extents(extent: DimLike, parts: Tensor | None) -> Tensor:
         return ops.broadcast_to(np.int64(1), (extent,))
     parts = ops.cast(parts, np.int64)
     if parts.rank == 1:
+        inside = ops.logical_and(ops.ge(parts, ZERO), ops.le(parts, _scalar(extent)))
+        assume_equal(ops.dim_of(ops.reduce_sum(ops.cast(inside, np.int64))), parts.shape[0], "pieces that can be cut:")
+        assume_equal(ops.dim_of(ops.reduce_sum(parts)), extent, "the sizes of the pieces and the axis:")
         return parts
-    size, whole = ops.maximum(parts, ONE), _scalar(extent)
+    wanted, whole = ops.dim_of(parts), _scalar(extent)
+    size = ops.minimum(_scalar(assume_equal(dim_max(wanted, 1), wanted, "the size of a piece:")), ops.maximum(whole, ONE))
     count = ops.dim_of(ops.div(whole + size - ONE, size))
     return ops.minimum(ops.broadcast_to(size, (count,)), whole - ops.iota(np.int64, (count,)) * size)

@@ -132,7 +132,7 @@ def test_max_pool_indices_of_the_least_numbers(kernel, dtype, order):
     assert i.min() >= 0 and i.max() < x.size
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 8, 64, 67, 96, 128, 360, 1000])
+@pytest.mark.parametrize("n", [1, 2, 3, 8, 64, 67, 96, 128, 360, 521, 1000, 1031, 3 * 523])
 @pytest.mark.parametrize("inverse", [0, 1])
 def test_dft(n, inverse):
     x = f(2, n, 3, 2)

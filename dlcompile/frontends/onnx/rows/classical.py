@@ -8,6 +8,7 @@ from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.rows.trees import label_table
+from dlcompile.frontends.onnx.shapes import assume_equal
 from dlcompile.frontends.onnx.values import MapsValue, MapValue
 from dlcompile.graph import Tensor, apply, dtype_name, is_string, make_constant
 
@@ -75,8 +76,9 @@ def _linear(node: OnnxNode, x: Tensor, rows: int) -> Tensor:
     """x times the transposed coefficients, plus intercepts."""
     x = ops.cast(ops.reshape(x, (1, *x.shape)) if x.rank == 1 else x, np.float32)
     coefficients = np.asarray(node["coefficients"], np.float32)
-    if rows < 1 or coefficients.size % rows or coefficients.size // rows != x.shape[1]:
+    if rows < 1 or coefficients.size % rows:
         raise ShapeError(f"{coefficients.size} coefficients do not make {rows} rows for {x.type}")
+    assume_equal(x.shape[1], coefficients.size // rows, f"the features of {x.type} and the coefficients of {rows} rows:")
     y = ops.matmul(x, make_constant(np.ascontiguousarray(coefficients.reshape(rows, -1).T)))
     intercepts = np.asarray(node.get("intercepts", ()), np.float32)
     return ops.add(y, make_constant(intercepts)) if intercepts.size else y
@@ -92,7 +94,11 @@ def linear_classifier(node: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor]:
     """(label, scores): the label whose score is highest; of two classes with one row of coefficients by the sign of its
     score."""
     table = label_table(node, "classlabels_ints")
-    count = len(node["coefficients"]) // (x.shape[-1] if isinstance(x.shape[-1], int) and x.shape[-1] else 1)
+    features = x.shape[-1]
+    if isinstance(features, int):
+        count = len(node["coefficients"]) // max(features, 1)
+    else:  # one row for each class, or for two of them, which the intercepts tell
+        count = len(node.get("intercepts", ()) or ()) or table.shape[0]
     scores = _linear(node, x, count)
     if count > 1:
         return ops.gather(table, ops.argmax(scores, 1), 0), _post(node, scores)

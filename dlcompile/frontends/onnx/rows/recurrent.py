@@ -19,11 +19,6 @@ def recurrent(node: OnnxNode, x: Tensor, w: Tensor, r: Tensor, *optional: Tensor
         raise ShapeError(f"X, W and R are {x.type}, {w.type} and {r.type}; expected three axes of each")
     if node["direction"] not in ("forward", "reverse", "bidirectional"):
         raise InvalidModelError(f"the direction {node['direction']!r} is not one of forward, reverse, bidirectional")
-    if w.shape[0] != (2 if node["direction"] == "bidirectional" else 1):
-        raise ShapeError(
-            f"W is {w.type}; the direction {node['direction']} needs "
-            f"{2 if node['direction'] == 'bidirectional' else 1} of them"
-        )
     batch_first = node.get("layout", 0) == 1
     given = {name: tensor for name, tensor in zip(OPTIONAL, optional) if tensor is not None}
     if batch_first:
@@ -34,6 +29,10 @@ def recurrent(node: OnnxNode, x: Tensor, w: Tensor, r: Tensor, *optional: Tensor
             assume_equal(
                 x.shape[1], given[name].shape[1], f"the batches of X, {x.type}, and of {name}, {given[name].type}:"
             )
+    directions = 2 if node["direction"] == "bidirectional" else 1
+    for name, tensor in {"W": w, "R": r, **given}.items():
+        if name != "sequence_lens" and tensor.rank:
+            assume_equal(tensor.shape[0], directions, f"the directions of {name}, {tensor.type}, and {node['direction']}:")
     lengths = given.get("sequence_lens")
     if lengths is not None and lengths.value is not None and (lengths.value == x.shape[0]).all():
         del given["sequence_lens"]

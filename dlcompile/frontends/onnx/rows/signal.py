@@ -7,8 +7,8 @@ from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
 from dlcompile.frontends.onnx.reader import element_type
-from dlcompile.frontends.onnx.shapes import as_axis
-from dlcompile.graph import DimLike, Tensor, floordiv
+from dlcompile.frontends.onnx.shapes import as_axis, assume_equal
+from dlcompile.graph import DimLike, Tensor, dim_max, floordiv
 
 
 def _complex(x: Tensor) -> Tensor:
@@ -93,6 +93,7 @@ def _dft(node: OnnxNode, x: Tensor, length: Tensor | None, axis: int) -> Tensor:
 def stft(node: OnnxNode, signal: Tensor, step: Tensor, window: Tensor | None = None, length: Tensor | None = None) -> Tensor:
     """signal [batch, samples, 1 or 2] → [batch, frames, bins, 2]: transforms of frames that begin `step` samples apart."""
     stride = ops.dim_of(ops.reshape(ops.cast(step, np.int64), ()))
+    assume_equal(dim_max(stride, 1), stride, "the step from frame to frame:")
     if length is not None:
         size = ops.dim_of(ops.reshape(ops.cast(length, np.int64), ()))
     elif window is not None:

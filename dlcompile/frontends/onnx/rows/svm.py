@@ -7,6 +7,7 @@ from dlcompile import ops
 from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.rows.trees import label_table
+from dlcompile.frontends.onnx.shapes import assume_equal
 from dlcompile.graph import Graph, Tensor, make_constant, make_input
 
 ML = "ai.onnx.ml"
@@ -24,8 +25,7 @@ def _floats(node: OnnxNode, name: str) -> np.ndarray:
 
 def kernels(node: OnnxNode, x: Tensor, vectors: np.ndarray) -> Tensor:
     """k(x, v) for each row of x [n, d] and each support vector [s, d]: [n, s]."""
-    if vectors.shape[1] != x.shape[1]:
-        raise ShapeError(f"support vectors of {vectors.shape[1]} features for {x.type}")
+    assume_equal(x.shape[1], vectors.shape[1], f"the features of {x.type} and of the support vectors:")
     kind = node.get("kernel_type", "LINEAR")
     gamma, coefficient, degree = (*_floats(node, "kernel_params"), 0, 0, 0)[:3]
     if kind == "RBF":
@@ -51,8 +51,7 @@ def svm_regressor(node: OnnxNode, x: Tensor) -> Tensor:
         values = kernels(node, x, vectors.reshape(count, -1))
     else:
         values = x
-        if coefficients.size != x.shape[1]:
-            raise ShapeError(f"{coefficients.size} coefficients for {x.type}")
+        assume_equal(x.shape[1], coefficients.size, f"the features of {x.type} and the coefficients:")
     y = ops.add(ops.matmul(values, make_constant(coefficients.reshape(-1, 1))), _floats(node, "rho")[:1])
     if node.get("one_class", 0):
         return ops.select(ops.gt(y, np.float32(0)), np.float32(1), np.float32(-1))
@@ -68,8 +67,9 @@ def svm_classifier(node: OnnxNode, x: Tensor) -> tuple[Tensor, Tensor]:
     classes = max(table.shape[0], 1)
     sizes = [int(n) for n in node.get("vectors_per_class", ()) or ()]
     if not sum(sizes):
-        if coefficients.size != classes * x.shape[1]:
-            raise ShapeError(f"{coefficients.size} coefficients for {classes} classes and {x.type}")
+        if coefficients.size % classes:
+            raise ShapeError(f"{coefficients.size} coefficients for {classes} classes")
+        assume_equal(x.shape[1], coefficients.size // classes, f"the features of {x.type} and the coefficients of each class:")
         scores = ops.add(ops.matmul(x, make_constant(np.ascontiguousarray(coefficients.reshape(classes, -1).T))), rho[:1])
         return ops.gather(table, ops.argmax(scores, 1), 0), ops.post_transform(scores, node.get("post_transform", "NONE"))
     pairs = [(i, j) for i in range(classes) for j in range(i + 1, classes)]
