@@ -15,8 +15,9 @@
 
 struct dlc_context;
 
-/* Two dimensions that have to be equal. */
+/* Two dimensions that have to be equal, or the left one at most the right one. */
 typedef struct dlc_constraint {
+    enum { DLC_EQUAL, DLC_AT_MOST } relation;
     dlc_size left, right;
     const char *left_text, *right_text;
     const char *origin; /* the model's node that needs it */

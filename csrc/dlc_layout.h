@@ -57,10 +57,11 @@ static inline int32_t dlc_check_constraints(const dlc_program *program, dlc_rows
     for (int32_t i = rows.first; i < rows.first + rows.count; ++i) {
         const dlc_constraint *c = &program->constraints[i];
         const int64_t left = dlc_size_value(c->left, values), right = dlc_size_value(c->right, values);
-        if (left != right)
-            return dlc_fail(error, DLC_ERROR_SHAPE, "%s: node %s needs %s and %s to be equal; they are %" PRId64 " and %" PRId64 "%s%s%s",
-                            info->name, c->origin, c->left_text, c->right_text, left, right, info->symbol_count ? " (" : "",
-                            dlc_symbols_text(info, symbols, text, sizeof text), info->symbol_count ? ")" : "");
+        const int ordered = c->relation == DLC_AT_MOST;
+        if (ordered ? left > right : left != right)
+            return dlc_fail(error, DLC_ERROR_SHAPE, "%s: node %s needs %s %s %s%s; they are %" PRId64 " and %" PRId64 "%s%s%s", info->name, c->origin,
+                            c->left_text, ordered ? "to be at most" : "and", c->right_text, ordered ? "" : " to be equal", left, right,
+                            info->symbol_count ? " (" : "", dlc_symbols_text(info, symbols, text, sizeof text), info->symbol_count ? ")" : "");
     }
     return DLC_OK;
 }

@@ -98,6 +98,12 @@ def test_arguments_that_do_not_fit(name: str) -> None:
             model(*arguments)
 
 
+def test_the_error_says_what_was_expected() -> None:
+    text, _, ((x, indices),) = CASES["fewer rows than are gathered along"]
+    with pytest.raises(dlc.ArgumentError, match=r"GatherElements_0 needs k to be at most n; they are 8 and 2 \(n=2, m=3, k=8, l=3\)"):
+        dlc.compile(onnx.parser.parse_model(HEADER + text), cache=False)(x, indices)
+
+
 def test_a_quotient_by_nothing() -> None:
     """The empty rearranged into no rows of whatever there is left: the columns, which no number divides, are none."""
     text = CASES["a size of nothing for all there is"][0]

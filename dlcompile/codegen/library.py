@@ -7,7 +7,7 @@ from dlcompile.codegen.dims import Expressions, c_int, linear
 from dlcompile.codegen.interface import Interface, public_type, result_type
 from dlcompile.codegen.names import c_string
 from dlcompile.codegen.steps import Steps
-from dlcompile.graph import DTYPES, Dim, DimLike, dtype_name
+from dlcompile.graph import DTYPES, Dim, DimLike, dtype_name, order_of
 from dlcompile.kernels.memory import plan_arena
 from dlcompile.kernels.program import Constraint, Program
 from dlcompile.kernels.target import Target
@@ -121,9 +121,7 @@ struct {name} {{
         buffers = [program.buffers[i] for i in self.rows]
         constraints = sorted(program.constraints, key=self._constraint_stage)
         yield from self._table("dlc_buffer", "buffers", [f"{{{size(b.nbytes)}, {b.first}, {b.last}}}" for b in buffers])
-        yield from self._table("dlc_constraint", "constraints", [
-            f"{{{size(c.left)}, {size(c.right)}, {c_string(str(c.left))}, {c_string(str(c.right))}, {c_string(c.origin)}}}"
-            for c in constraints])
+        yield from self._table("dlc_constraint", "constraints", list(map(self._constraint, constraints)))
         scratch = sorted(self._scratch(), key=program.stage_of)
         yield from self._table("dlc_size", "scratch", [size(s) for s in scratch])
         yield from self._table("dlc_stage", "stages", list(self._stages(scratch)))
@@ -144,6 +142,13 @@ struct {name} {{
             cells = [f"{{{first}, {rows}}}" for first, rows in ((symbol, count), *spans)]
             yield f"{{{', '.join(cells)}, {_evaluator(stage)}, {c_string(', '.join(step.origin) or '?' if step else '')}}}"
             symbol += count
+
+    def _constraint(self, constraint: Constraint) -> str:
+        """Two equal dimensions; where one is the lesser of the other and a third, which is one of them being at most the other, as that."""
+        ordered = order_of(constraint.left, constraint.right)
+        left, right = ordered or (constraint.left, constraint.right)
+        relation, size = "DLC_AT_MOST" if ordered else "DLC_EQUAL", self.expressions.size
+        return f"{{{relation}, {size(left)}, {size(right)}, {c_string(str(left))}, {c_string(str(right))}, {c_string(constraint.origin)}}}"
 
     def _constraint_stage(self, constraint: Constraint) -> int:
         return max(constraint.stage, self.program.stage_of(constraint.left), self.program.stage_of(constraint.right))

@@ -411,6 +411,16 @@ def _single_floordiv(dim: Dim) -> tuple[Operation | None, int]:
     return None, 0
 
 
+def order_of(a: DimLike, b: DimLike) -> tuple[DimLike, DimLike] | None:
+    """(low, high) where a == b says no more than low <= high: one of them is the `min` or the `max` of the other and something."""
+    for this, other in ((a, b), (b, a)):
+        atom = next(iter(other.terms))[0] if isinstance(other, Dim) and list(map(len, other.terms)) == [1] else None
+        if isinstance(atom, Operation) and atom.name in ("min", "max") and other.terms == {(atom,): 1} and this in (atom.left, atom.right):
+            rest = atom.right if this == atom.left else atom.left
+            return (this, rest) if atom.name == "min" else (rest, this)
+    return None
+
+
 def _within(rest: DimLike, b: DimLike) -> bool:
     """True when 0 <= rest < b can be seen."""
     return at_least(rest, 0) and at_least(b - 1, rest)

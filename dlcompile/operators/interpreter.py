@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlcompile.errors import ArgumentError, ExecutionError
-from dlcompile.graph import DEFINE, OPERATORS, Dim, Graph, Node, Operator, Tensor, TensorType, defined_symbol, dtype_name, make_input, substitute
+from dlcompile.graph import DEFINE, OPERATORS, Dim, Graph, Node, Operator, Tensor, TensorType, defined_symbol, dtype_name, make_input, order_of, substitute
 from dlcompile.graph.dim import Symbol
 from dlcompile.graph.graph import Constraint
 
@@ -58,7 +58,9 @@ def _check(constraints: Sequence[Constraint], known: Mapping[str, int], complete
     for left, right, origin in constraints:
         a, b = substitute(left, known), substitute(right, known)
         if a != b and (complete or isinstance(a, int) and isinstance(b, int)):
-            raise ExecutionError(f"{_equation(left, a)} and {_equation(right, b)} must be equal"
+            low, high = order_of(left, right) or (left, right)
+            low, high = (_equation(d, substitute(d, known)) for d in (low, high))
+            raise ExecutionError((f"{low} must be at most {high}" if order_of(left, right) else f"{low} and {high} must be equal")
                                  + (f" (node {', '.join(origin)})" if origin else ""))
 
 

@@ -10,8 +10,8 @@ from dlcompile.errors import InvalidModelError
 from dlcompile.graph import Graph, Tensor, apply, make_input, product
 from dlcompile.operators.composite import composite, scalar
 
-OPTIONAL = ("b", "sequence_lens", "initial_h", "initial_c", "p")
-"""optional operands after x, w, r, in the order in which they come where `present` names them"""
+OPTIONAL = ("b", "sequence_lens", "initial_h", "initial_c", "p", "w_scale", "w_zero_point", "r_scale", "r_zero_point")
+"""optional operands after x, w, r, in the order in which they come where `present` names them; the last four of quantised weights"""
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 DEFAULT_ACTIVATIONS = {"rnn": ("tanh",), "gru": ("sigmoid", "tanh"), "lstm": ("sigmoid", "tanh", "tanh")}
@@ -83,8 +83,23 @@ def _row(t: Tensor, index: int) -> Tensor:
     return ops.reshape(ops.slice(t, (index, *(0,) * (t.rank - 1)), (index + 1, *t.shape[1:])), t.shape[1:])
 
 
-def _recurrent(kind: str, step: Callable, states: int):
-    """The decomposition of a cell: the input products of all steps at once, then a scan over the steps of each direction."""
+def _quantized_times(a: Tensor, w: Tensor, scale: Tensor, zero: Tensor) -> Tensor:
+    """a [..., K] times w [M, K] transposed, where a is rounded to 8 bits by the range of its values (as DynamicQuantizeLinear does), and w
+    stands for (w - zero) * scale, with one of each or M."""
+    low, high = ops.minimum(ops.reduce_min(a), scalar(a, 0)), ops.maximum(ops.reduce_max(a), scalar(a, 0))
+    unit = ops.div(ops.select(ops.eq(high, low), scalar(a, 1), ops.sub(high, low)), scalar(a, 255))
+    none = ops.as_tensor(np.zeros((), np.uint8))
+    origin = ops.quantize_linear(ops.neg(low), unit, none, axis=0)
+    narrow = ops.sub(ops.cast(ops.quantize_linear(a, unit, origin, axis=0), np.int32), ops.cast(origin, np.int32))
+    if zero.rank:
+        zero = ops.expand_dims(zero, 1)
+    sums = _times(narrow, ops.sub(ops.cast(w, np.int32), ops.cast(zero, np.int32)))
+    return ops.mul(ops.cast(sums, a.dtype), ops.mul(unit, scale))
+
+
+def _recurrent(kind: str, step: Callable, states: int, times: Callable = _times, numbers: tuple[str, ...] = ()):
+    """The decomposition of a cell: the input products of all steps at once, then a scan over the steps of each direction. `numbers`: what
+    `times` is given beside the weights, operands w_NAME and r_NAME."""
     def decompose(attributes, x: Tensor, w: Tensor, r: Tensor, *optional: Tensor):
         given = optional_operands(attributes, optional)
         length, batch = x.shape[0], x.shape[1]
@@ -94,13 +109,13 @@ def _recurrent(kind: str, step: Callable, states: int):
         for direction, backwards in enumerate(_directions(attributes)):
             recurrent = _row(r, direction)
             bias = _row(given["b"], direction) if "b" in given else None
-            inputs = _times(x, _row(w, direction))
+            inputs = times(x, _row(w, direction), *(_row(given[f"w_{n}"], direction) for n in numbers))
             if bias is not None:
                 inputs = ops.add(inputs, ops.slice(bias, (0,), (gates * hidden,)))
                 bias = ops.slice(bias, (gates * hidden,), (2 * gates * hidden,))
             zero = ops.broadcast_to(scalar(x, 0), (batch, hidden))
             initial = [_row(given[n], direction) if n in given else zero for n in ("initial_h", "initial_c")[:states]]
-            captured = {"r": recurrent, **({"bias": bias} if bias is not None else {}),
+            captured = {"r": recurrent, **{f"r_{n}": _row(given[f"r_{n}"], direction) for n in numbers}, **({"bias": bias} if bias is not None else {}),
                         **({"p": _row(given["p"], direction)} if "p" in given else {})}
             scanned = [inputs]
             if "sequence_lens" in given:
@@ -109,7 +124,8 @@ def _recurrent(kind: str, step: Callable, states: int):
             inner = [make_input(f"state{i}", t.dtype, t.shape) for i, t in enumerate(initial)]
             parts = [make_input(f"slice{i}", t.dtype, t.shape[1:]) for i, t in enumerate(scanned)]
             bound = {name: make_input(name, t.dtype, t.shape) for name, t in captured.items()}
-            new = step(attributes, gate_activations(kind, attributes, direction), parts[0], inner, bound)
+            products = times(inner[0], bound["r"], *(bound[f"r_{n}"] for n in numbers)) if kind != "gru" else None
+            new = step(attributes, gate_activations(kind, attributes, direction), parts[0], inner, bound, products)
             y = new[0]
             if "lens" in bound:
                 alive = ops.reshape(ops.lt(parts[1], bound["lens"]), (batch, 1))
@@ -131,15 +147,15 @@ def _activate(activation: tuple[str, float, float], x: Tensor, limit: float) -> 
     return ACTIVATIONS[name](_clipped(x, limit), alpha, beta)
 
 
-def _rnn_step(attributes, activations, inputs, state, captured):
+def _rnn_step(attributes, activations, inputs, state, captured, products):
     """h = f(x W + h R + b)"""
-    total = ops.add(inputs, _times(state[0], captured["r"]))
+    total = ops.add(inputs, products)
     if "bias" in captured:
         total = ops.add(total, captured["bias"])
     return [_activate(activations[0], total, attributes["clip"])]
 
 
-def _gru_step(attributes, activations, inputs, state, captured):
+def _gru_step(attributes, activations, inputs, state, captured, _):
     """z, r = f(…);  h' = g(x + r⊙(h R)) before or after the product, as linear_before_reset says;  h = (1 - z)⊙h' + z⊙h"""
     h, limit, f, g = state[0], attributes["clip"], *activations
     xz, xr, xh = _gates(inputs, 3)
@@ -158,10 +174,10 @@ def _gru_step(attributes, activations, inputs, state, captured):
     return [ops.add(ops.mul(ops.sub(scalar(z, 1), z), candidate), ops.mul(z, h))]
 
 
-def _lstm_step(attributes, activations, inputs, state, captured):
+def _lstm_step(attributes, activations, inputs, state, captured, products):
     """i, o, f = f(…);  c = f⊙c + i⊙g(…);  h = o⊙h(c), with peepholes p of the old c (i, f) and the new (o)"""
     (h, c), limit = state, attributes["clip"]
-    total = ops.add(inputs, _times(h, captured["r"]))
+    total = ops.add(inputs, products)
     if "bias" in captured:
         total = ops.add(total, captured["bias"])
     xi, xo, xf, xc = _gates(total, 4)
@@ -185,3 +201,4 @@ def _flops(inputs, outputs, attributes):
 composite("rnn", outputs=2, flops=_flops)(_recurrent("rnn", _rnn_step, 1))
 composite("gru", outputs=2, flops=_flops)(_recurrent("gru", _gru_step, 1))
 composite("lstm", outputs=3, flops=_flops)(_recurrent("lstm", _lstm_step, 2))
+composite("dynamic_quantize_lstm", outputs=3, flops=_flops)(_recurrent("lstm", _lstm_step, 2, _quantized_times, ("scale", "zero_point")))

@@ -139,6 +139,15 @@ def lstm(x: TensorLike, w: TensorLike, r: TensorLike, *optional: TensorLike, pre
                  activations=tuple(activations), alphas=tuple(alphas), betas=tuple(betas), clip=clip, input_forget=bool(input_forget))
 
 
+def dynamic_quantize_lstm(x: TensorLike, w: TensorLike, r: TensorLike, *optional: TensorLike, present: Sequence[str] = (),
+                          direction: str = "forward", activations: Sequence[str] = (), alphas: Sequence[float] = (),
+                          betas: Sequence[float] = (), clip: float = 0.0, input_forget: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+    """`lstm` with int8 or uint8 weights w and r, and operands w_scale, w_zero_point, r_scale, r_zero_point ([D] or [D, 4H]) after the others: x,
+    and h at each step, are rounded to 8 bits by the range of their values, as ONNX's DynamicQuantizeLinear does."""
+    return apply("dynamic_quantize_lstm", *(as_tensor(t) for t in (x, w, r, *optional)), present=tuple(present), direction=direction,
+                 activations=tuple(activations), alphas=tuple(alphas), betas=tuple(betas), clip=clip, input_forget=bool(input_forget))
+
+
 def gru(x: TensorLike, w: TensorLike, r: TensorLike, *optional: TensorLike, present: Sequence[str] = (), direction: str = "forward",
         activations: Sequence[str] = (), alphas: Sequence[float] = (), betas: Sequence[float] = (), clip: float = 0.0,
         linear_before_reset: bool = False) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from dlcompile.graph import (
     evaluate,
     floordiv,
     mod,
+    order_of,
     parse_dim,
     product,
     substitute,
@@ -213,3 +214,10 @@ def test_expressions_do_not_grow_without_limit():
     for i in range(100):
         d = dim_max(d, symbol(f"s{i}")) + i  # as long as it is only long
     assert d.size < MAX_SIZE
+
+
+def test_equalities_that_are_an_order():
+    n, k = symbol("n"), symbol("k")
+    assert order_of(dim_min(k, n), k) == (k, n) and order_of(n, dim_min(k, n)) == (n, k)
+    assert order_of(dim_max(k, 1), k) == (1, k) and order_of(dim_max(k + 1, 2 * n), k + 1) == (2 * n, k + 1)
+    assert order_of(n, k) is None and order_of(dim_min(k, n) + 1, k) is None and order_of(2 * dim_min(k, n), k) is None and order_of(3, 3) is None

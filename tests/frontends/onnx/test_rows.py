@@ -218,7 +218,7 @@ def test_quantisation(zero, scale):
     ("TopK", [X, np.array([9])], {"outputs": 2}, 11, InvalidModelError, "k is 9"),
     ("Resize", [X, None, np.array([1, 1, -2, 2], F)], {}, 13, ShapeError, "positive numbers"),
     ("LSTM", [normal(5, 2, 3), normal(1, 16, 3), normal(1, 16, 4)],
-     {"direction": "bidirectional", "hidden_size": 4}, 13, ShapeError, "needs 2"),
+     {"direction": "bidirectional", "hidden_size": 4}, 13, ShapeError, "bidirectional: 1 and 2 differ"),
 ])
 def test_errors_name_node_and_operator(op, operands, attributes, opset, error, message):
     attributes = dict(attributes)

@@ -4,6 +4,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator
+from onnxruntime.quantization import QuantType, quantize_dynamic
 
 import dlcompile
 from dlcompile.errors import ShapeError
@@ -121,3 +122,53 @@ def test_scales_of_other_sizes_are_refused():
     made, _ = single("QLinearSigmoid", [codes(np.uint8, 2, 3), np.ones(3, F), None, F(1)], domain="com.microsoft", constants=[1, 3])
     with pytest.raises(ShapeError, match="the_node.*expected one number"):
         import_onnx(made)
+
+
+# -- weights of few bits ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("bits, size, inner", [(4, 32, 64), (4, 16, 40), (8, 32, 64), (4, 128, 100)])
+@pytest.mark.parametrize("zeros", ["none", "packed", "real"])
+@pytest.mark.parametrize("bias", [False, True])
+def test_products_with_packed_weights(bits, size, inner, zeros, bias):
+    if (bits, zeros) == (8, "real"):
+        pytest.skip("ONNX Runtime has none of these")
+    rows, blocks, rng = 24, -(-inner // size), np.random.default_rng(1)
+    operands = [rng.standard_normal((2, 3, inner)).astype(F), codes(np.uint8, rows, blocks, size * bits // 8),
+                rng.uniform(0.01, 0.1, (rows, blocks)).astype(F),
+                {"none": None, "packed": codes(np.uint8, rows, -(-blocks * bits // 8), seed=2),
+                 "real": rng.uniform(0, 1 << bits, (rows, blocks)).astype(F)}[zeros], None, rng.standard_normal(rows).astype(F) if bias else None]
+    inputs = ["a", "b", "scales", "zeros" if zeros != "none" else "", "", "bias" if bias else ""]
+    node = helper.make_node("MatMulNBits", inputs, ["y"], domain="com.microsoft", K=inner, N=rows, bits=bits, block_size=size)
+    graph = helper.make_graph([node], "g", [helper.make_tensor_value_info("a", TensorProto.FLOAT, ["n", "m", inner])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+                              [onnx.numpy_helper.from_array(value, name) for name, value in zip(inputs[1:], operands[1:]) if value is not None])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17), helper.make_opsetid("com.microsoft", 1)], ir_version=8)
+    (expected,) = runtime(made, {"a": operands[0]})
+    exported = export_onnx(import_onnx(made))
+    for result in (dlcompile.compile(made, cache=False)(operands[0]), ReferenceEvaluator(exported).run(None, {"a": operands[0]})[0]):
+        np.testing.assert_allclose(result, expected, rtol=1e-4, atol=1e-4 * np.abs(expected).max())
+
+
+# -- recurrent weights of 8 bits -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
+@pytest.mark.parametrize("weight", [QuantType.QInt8, QuantType.QUInt8])
+@pytest.mark.parametrize("per_channel, batch", [(False, 1), (False, 3), (True, 1), (True, 3)])
+def test_a_dynamically_quantised_lstm(direction, weight, per_channel, batch, tmp_path):
+    directions, hidden, features, rng = 2 if direction == "bidirectional" else 1, 8, 6, np.random.default_rng(0)
+    constants = {"w": rng.standard_normal((directions, 4 * hidden, features)), "r": rng.standard_normal((directions, 4 * hidden, hidden)) / 2,
+                 "b": rng.standard_normal((directions, 8 * hidden)), "p": rng.standard_normal((directions, 3 * hidden))}
+    states = {"h0": rng.standard_normal((directions, batch, hidden)).astype(F), "c0": rng.standard_normal((directions, batch, hidden)).astype(F)}
+    node = helper.make_node("LSTM", ["x", "w", "r", "b", "", "h0", "c0", "p"], ["y", "h", "c"], hidden_size=hidden, direction=direction)
+    graph = helper.make_graph([node], "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["t", "n", features]),
+                                            *(helper.make_tensor_value_info(k, TensorProto.FLOAT, [directions, "n", hidden]) for k in states)],
+                              [helper.make_tensor_value_info(k, TensorProto.FLOAT, None) for k in "yhc"],
+                              [onnx.numpy_helper.from_array(v.astype(F), k) for k, v in constants.items()])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=8), tmp_path / "float.onnx")
+    quantize_dynamic(tmp_path / "float.onnx", tmp_path / "narrow.onnx", weight_type=weight, per_channel=per_channel)
+    made = onnx.load(tmp_path / "narrow.onnx")
+    assert [n.op_type for n in made.graph.node] == ["DynamicQuantizeLSTM"]
+    feeds = {"x": rng.standard_normal((7, batch, features)).astype(F), **states}
+    expected, graph = runtime(made, feeds), import_onnx(made)
+    exported = runtime(export_onnx(graph), feeds)  # the reference evaluator has no scans from the end
+    for results in (dlcompile.compile(made, cache=False).run(feeds).values(), evaluate(graph, feeds), exported):
+        for result, wanted in zip(results, expected, strict=True):
+            np.testing.assert_allclose(result, wanted, rtol=0, atol=2e-6)

@@ -139,4 +139,5 @@ def test_unknown_number_of_features():
                       target_treeids=[0, 0], target_nodeids=[1, 2], target_ids=[0, 0], target_weights=[1.0, 2.0], n_targets=1)
     compiled = dlcompile.compile(model_of("TreeEnsembleRegressor", "f", **attributes))
     assert compiled(np.array([[9, 9, 0], [9, 9, 1]], np.float32)).ravel().tolist() == [1.0, 2.0]
-    assert compiled(np.ones((2, 1), np.float32)).shape == (2, 1)
+    with pytest.raises(Error, match="3 to be at most f; they are 3 and 1"):
+        compiled(np.ones((2, 1), np.float32))

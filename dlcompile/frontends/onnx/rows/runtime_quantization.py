@@ -12,7 +12,7 @@ import numpy as np
 from onnx import NodeProto
 
 from dlcompile import ops
-from dlcompile.errors import InvalidModelError, ShapeError
+from dlcompile.errors import InvalidModelError, ShapeError, UnsupportedOperatorError
 from dlcompile.frontends.onnx.node import OnnxNode, find_importer, importer
 from dlcompile.frontends.onnx.rows import quantization
 from dlcompile.frontends.onnx.rows.contraction import matmul_integer
@@ -153,3 +153,39 @@ def dynamic_quantize_matmul(node: OnnxNode, a: Tensor, b: Tensor, b_scale: Tenso
     """The product with `a` quantised by the range of its values."""
     narrow, a_scale, a_zero = quantization.dynamic_quantize_linear(node, a)
     return matmul_integer_to_float(node, narrow, b, a_scale, b_scale, a_zero, b_zero, bias)
+
+
+@importer("MatMulNBits", domain=DOMAIN)
+def matmul_n_bits(node: OnnxNode, a: Tensor, b: Tensor, scales: Tensor, zeros: Tensor | None = None, group: Tensor | None = None,
+                  bias: Tensor | None = None) -> Tensor:
+    """a [..., K] times the transposed weights [N, K], which are in blocks of `block_size` numbers of 2, 4 or 8 bits, the first of a byte lowest:
+    (number - zero) * scale with one of each for a block. b [N, blocks, bytes]; scales [N, blocks] and zeros, as many numbers packed as the
+    weights are or real ones, in any shape. Zero points that are left out are in the middle. The products are of real numbers, whatever
+    `accuracy_level` allows."""
+    bits, size, rows, inner = node.get("bits", 4), node["block_size"], node["N"], node["K"]
+    if bits not in (2, 4, 8) or not all(isinstance(n, int) and n > 0 for n in (size, rows, inner)) or size * bits % 8:
+        raise InvalidModelError(f"weights of {bits} bits in blocks of {size} for N = {rows} and K = {inner}; expected 2, 4 or 8 bits in whole bytes")
+    if group is not None:
+        raise UnsupportedOperatorError("MatMulNBits with g_idx, columns in an order of their own")
+    blocks = -(-inner // size)
+    codes = ops.reshape(_unpacked(b, bits), (rows, blocks, size))
+    if zeros is None:
+        zeros = make_constant(np.asarray(1 << (bits - 1), a.dtype))
+    elif zeros.dtype == np.uint8:
+        zeros = ops.reshape(zeros, (rows, -(-blocks * bits // 8)))
+        zeros = ops.reshape(ops.slice(ops.reshape(_unpacked(zeros, bits), (rows, -(-blocks * bits // 8) * (8 // bits))), (0, 0), (rows, blocks)),
+                            (rows, blocks, 1))
+    else:
+        zeros = ops.reshape(zeros, (rows, blocks, 1))
+    real = ops.mul(ops.sub(ops.cast(codes, a.dtype), ops.cast(zeros, a.dtype)), ops.reshape(scales, (rows, blocks, 1)))
+    weights = ops.slice(ops.reshape(real, (rows, blocks * size)), (0, 0), (rows, inner))
+    y = ops.matmul(a, ops.transpose(weights, (1, 0)))
+    return y if bias is None else ops.add(y, bias)
+
+
+def _unpacked(x: Tensor, bits: int) -> Tensor:
+    """The numbers in bytes, in a new last axis."""
+    if x.dtype != np.uint8:
+        raise InvalidModelError(f"packed numbers are {x.type}; expected uint8")
+    shifts = np.arange(0, 8, bits, dtype=np.uint8)
+    return ops.logical_and(ops.shift_right(ops.expand_dims(x, x.rank), shifts), np.uint8((1 << bits) - 1))
