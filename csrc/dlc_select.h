@@ -138,4 +138,20 @@ DLC_UNIQUE_NUMBERS(double, f64, uint64_t, dlc_uint128, u128, 64)
 DLC_UNIQUE_NUMBERS(int64_t, i64, uint64_t, dlc_uint128, u128, 64)
 DLC_UNIQUE_NUMBERS(uint64_t, u64, uint64_t, dlc_uint128, u128, 64)
 
+/* Complex numbers are ordered by their real parts, then by their imaginary ones: as rows of twice as many real numbers,
+ * which are put together behind the rest of the workspace. */
+#define DLC_UNIQUE_COMPLEX(T, suffix, R, real)                                                                         \
+    DLC_NOINLINE void dlc_unique_##suffix(int64_t n, int64_t m, const T *x, int64_t row, int64_t column, int sorted,   \
+                                          int64_t *first, int64_t *inverse, int64_t *counts, int64_t *count,           \
+                                          char *workspace)                                                             \
+    {                                                                                                                  \
+        R *const parts = (R *)(workspace + n * (sizeof(R) == 8 ? 32 : 16));                                            \
+        for (int64_t i = 0; i < n; ++i)                                                                                \
+            for (int64_t j = 0; j < m; ++j)                                                                            \
+                memcpy(parts + 2 * (i * m + j), x + i * row + j * column, sizeof(T));                                  \
+        dlc_unique_##real(n, 2 * m, parts, 2 * m, 1, sorted, first, inverse, counts, count, workspace);                \
+    }
+DLC_UNIQUE_COMPLEX(dlc_complex64, c64, float, f32)
+DLC_UNIQUE_COMPLEX(dlc_complex128, c128, double, f64)
+
 #endif

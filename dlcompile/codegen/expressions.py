@@ -131,7 +131,7 @@ def _c_apply(expression: Apply, binding: float) -> str:
     if op in INFIX_BITS:
         left, right = (c_expression(a, ATOM) for a in arguments)
         return _wrap(f"{left} {INFIX_BITS[op]} {right}", AND, binding)
-    if is_float(dtype) and is_float(operand):
+    if is_float(dtype) and is_float(operand) or dtype.kind == operand.kind == "c":
         if op in INFIX_FLOAT:
             sign, level = INFIX_FLOAT[op]
             return _wrap(f"{c_expression(arguments[0], level)} {sign} {c_expression(arguments[1], level + 0.5)}", level, binding)

@@ -96,6 +96,16 @@ def is_string(dtype: np.dtype) -> bool:
     return dtype == np.dtype(object)
 
 
+def is_number(dtype: np.dtype) -> bool:
+    """Real or complex numbers, which can be added and multiplied."""
+    return dtype != np.dtype(np.bool_) and not is_string(dtype)
+
+
+def is_ordered(dtype: np.dtype) -> bool:
+    """Real numbers and bool, of which one is the largest."""
+    return dtype.kind != "c" and not is_string(dtype)
+
+
 def integer_range(dtype: np.dtype) -> tuple[int, int]:
     """The smallest and the largest integer of a type, those that NumPy does not have too."""
     info = ml_dtypes.iinfo(dtype)

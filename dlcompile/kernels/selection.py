@@ -75,7 +75,10 @@ def lower_unique(group: Group, context: Context) -> Lowered:
     address, (row, column) = arguments.read(x)
     rows, columns = x.shape
     outputs = [arguments.write(t) for t in node.outputs]
-    space = f"(char *){arguments.workspace(rows * (32 if x.dtype.itemsize == 8 else 16))}"
+    is_complex = x.dtype.kind == "c"
+    number = x.dtype.itemsize // 2 if is_complex else x.dtype.itemsize
+    parts = rows * columns * x.dtype.itemsize if is_complex else 0
+    space = f"(char *){arguments.workspace(rows * (32 if number == 8 else 16) + parts)}"
     suffix = "u8" if x.dtype == np.bool_ else DTYPES[x.dtype].suffix
     header = "dlc_unique_text.h" if suffix == "str" else "dlc_select.h"
     is_sorted = int(node.attributes["sorted"])

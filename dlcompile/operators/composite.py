@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import DimLike, Operator, Tensor, is_float, make_constant, register
+from dlcompile.errors import DTypeError
+from dlcompile.graph import DimLike, Operator, Tensor, is_float, is_string, make_constant, register
 from dlcompile.graph.graph import topological_order
 from dlcompile.graph.operator import OPERATORS
 from dlcompile.graph.tensor import make_input
@@ -59,5 +60,7 @@ def flops_of(decompose: Callable) -> Callable[..., DimLike]:
 
 
 def scalar(x: Tensor, value: float) -> Tensor:
-    """A constant of the dtype of `x`."""
+    """A constant of the dtype of `x`. DTypeError where that is no number."""
+    if is_string(x.dtype):
+        raise DTypeError(f"{x.type}: expected numbers")
     return make_constant(np.asarray(value, x.dtype))

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from dlcompile.errors import DTypeError, ShapeError
-from dlcompile.graph import Operator, TensorType, floordiv, is_float, product, register, unify
+from dlcompile.graph import Operator, TensorType, dtype_name, floordiv, is_float, is_number, product, register, unify
 
 
 def _wide(x):
@@ -16,8 +16,8 @@ def _wide(x):
 def _check_types(what: str, a: TensorType, b: TensorType) -> None:
     if a.dtype != b.dtype:
         raise DTypeError(f"{what}: element types differ")
-    if a.dtype.kind == "b":
-        raise DTypeError(f"{what}: there are no products of bool")
+    if not is_number(a.dtype):
+        raise DTypeError(f"{what}: there are no products of {dtype_name(a.dtype)}")
 
 
 def _infer_dot(types, attributes):

@@ -22,6 +22,8 @@ from dlcompile.graph import (
     is_float,
     is_integer,
     is_narrow,
+    is_number,
+    is_ordered,
     is_string,
     mod,
     register,
@@ -177,11 +179,13 @@ def _undecided():
 
 
 # -- the rows ---------------------------------------------------------------------------------------------------------------
-ANY, NUMBER, FLOAT, INTEGER, BIT = "any", "number", "float", "integer", "bool or integer"
+ANY, ORDERED, NUMBER, REAL, FLOAT, INTEGER, BIT = "any", "ordered", "number", "real", "float", "integer", "bool or integer"
 
 ACCEPTS = {
     ANY: lambda d: True,
-    NUMBER: lambda d: d != BOOL and not is_string(d),
+    ORDERED: is_ordered,
+    NUMBER: is_number,
+    REAL: lambda d: is_number(d) and is_ordered(d),
     FLOAT: is_float,
     INTEGER: is_integer,
     BIT: lambda d: d == BOOL or is_integer(d),
@@ -193,8 +197,8 @@ POLYNOMIAL = 20
 # name: (arity, what it accepts, result dtype: None as the operands, NumPy definition, flops, accuracy)
 ROWS = {
     "neg": (1, NUMBER, None, np.negative, ROUNDED, "exact"),
-    "abs": (1, NUMBER, None, np.abs, ROUNDED, "exact"),
-    "sign": (1, NUMBER, None, np.sign, ROUNDED, "exact"),
+    "abs": (1, REAL, None, np.abs, ROUNDED, "exact"),
+    "sign": (1, REAL, None, np.sign, ROUNDED, "exact"),
     "floor": (1, FLOAT, None, np.floor, ROUNDED, "exact"),
     "ceil": (1, FLOAT, None, np.ceil, ROUNDED, "exact"),
     "round": (1, FLOAT, None, np.rint, ROUNDED, "exact"),
@@ -211,18 +215,19 @@ ROWS = {
     "sub": (2, NUMBER, None, np.subtract, ROUNDED, "rounded"),
     "mul": (2, NUMBER, None, np.multiply, ROUNDED, "rounded"),
     "div": (2, NUMBER, None, _div, ROUNDED, "rounded"),
-    "rem": (2, NUMBER, None, _rem, 4, "exact"),
-    "pow": (2, NUMBER, None, _pow, 2 * POLYNOMIAL, "rounded"),
-    "maximum": (2, ANY, None, np.maximum, ROUNDED, "exact"),
-    "minimum": (2, ANY, None, np.minimum, ROUNDED, "exact"),
+    "rem": (2, REAL, None, _rem, 4, "exact"),
+    "pow": (2, REAL, None, _pow, 2 * POLYNOMIAL, "rounded"),
+    "maximum": (2, ORDERED, None, np.maximum, ROUNDED, "exact"),
+    "minimum": (2, ORDERED, None, np.minimum, ROUNDED, "exact"),
     "atan2": (2, FLOAT, None, np.arctan2, POLYNOMIAL, "rounded"),
     "and": (2, BIT, None, np.bitwise_and, ROUNDED, "exact"),
     "or": (2, BIT, None, np.bitwise_or, ROUNDED, "exact"),
     "xor": (2, BIT, None, np.bitwise_xor, ROUNDED, "exact"),
     "shift_left": (2, INTEGER, None, _shift(True), ROUNDED, "exact"),
     "shift_right": (2, INTEGER, None, _shift(False), ROUNDED, "exact"),
-    **{name: (2, ANY, BOOL, function, ROUNDED, "exact") for name, function in {
-        "eq": np.equal, "ne": np.not_equal, "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}.items()},
+    **{name: (2, ANY, BOOL, function, ROUNDED, "exact") for name, function in {"eq": np.equal, "ne": np.not_equal}.items()},
+    **{name: (2, ORDERED, BOOL, function, ROUNDED, "exact") for name, function in {
+        "lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal}.items()},
 }
 
 

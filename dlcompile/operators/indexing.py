@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile.errors import DTypeError, InvalidModelError, ShapeError
-from dlcompile.graph import Operator, TensorType, Undecided, dim_min, is_integer, register, unify
+from dlcompile.graph import Operator, TensorType, Undecided, dim_min, is_integer, is_ordered, is_string, register, unify
 
 UPDATE = {"none": None, "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
 """scatter's `reduction` → how an update combines with what is there"""
@@ -19,9 +19,12 @@ def _check_indices(indices: TensorType) -> None:
         raise DTypeError(f"indices must be integers, not {indices}")
 
 
-def _check_reduction(attributes) -> None:
-    if attributes["reduction"] not in UPDATE:
-        raise InvalidModelError(f"reduction {attributes['reduction']!r} of a scatter is not one of {', '.join(UPDATE)}")
+def _check_reduction(x: TensorType, attributes) -> None:
+    reduction = attributes["reduction"]
+    if reduction not in UPDATE:
+        raise InvalidModelError(f"reduction {reduction!r} of a scatter is not one of {', '.join(UPDATE)}")
+    if reduction != "none" and (is_string(x.dtype) or reduction in ("max", "min") and not is_ordered(x.dtype)):
+        raise DTypeError(f"a scatter into {x}: there is no {reduction} of these elements")
 
 
 def _integers(indices: np.ndarray) -> np.ndarray:
@@ -99,7 +102,7 @@ _row("take_along_axis", _infer_take_along_axis, _take_along_axis)
 def _infer_scatter_nd(types, attributes):
     x, indices, updates = types
     _check_indices(indices)
-    _check_reduction(attributes)
+    _check_reduction(x, attributes)
     depth = indices.shape[-1] if indices.rank else None
     if not isinstance(depth, int) or depth > x.rank:
         raise ShapeError(f"scatter_nd into {x} at index tuples {indices}")
@@ -128,7 +131,7 @@ _row("scatter_nd", _infer_scatter_nd, _scatter_nd)
 def _infer_scatter_elements(types, attributes):
     x, indices, updates = types
     _check_indices(indices)
-    _check_reduction(attributes)
+    _check_reduction(x, attributes)
     if not x.rank == indices.rank == updates.rank or updates.dtype != x.dtype:
         raise ShapeError(f"scatter_elements into {x} at {indices} of {updates}: ranks or element types differ")
     for a, b in zip(indices.shape, updates.shape):

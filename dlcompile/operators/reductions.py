@@ -1,10 +1,12 @@
 """Reductions, positions of extremes, and running sums."""
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from dlcompile.errors import DTypeError, ShapeError
-from dlcompile.graph import Operator, TensorType, dim_max, dim_min, is_float, register
+from dlcompile.graph import Operator, TensorType, dim_max, dim_min, is_float, is_number, is_ordered, register
 
 BOOL = np.dtype(np.bool_)
 
@@ -14,13 +16,24 @@ def reduced_shape(shape, axes, keepdims: bool) -> tuple:
     return tuple(1 if i in axes else d for i, d in enumerate(shape) if keepdims or i not in axes)
 
 
-def _infer(accepts_bool: bool, needs_bool: bool):
+def _check(x: TensorType, accepts: Callable[[np.dtype], bool]) -> None:
+    if not accepts(x.dtype):
+        raise DTypeError(f"the operand must be of {ACCEPTED[accepts]} type; it is {x}")
+
+
+def _is_bool(dtype: np.dtype) -> bool:
+    return dtype == BOOL
+
+
+ACCEPTED = {is_number: "number", is_ordered: "real", _is_bool: "bool"}
+
+
+def _infer(accepts: Callable[[np.dtype], bool]):
     def infer(types, attributes):
         (x,), axes = types, attributes["axes"]
         if any(not 0 <= a < x.rank for a in axes):
             raise ShapeError(f"reduction of {x} over axes {axes}")
-        if needs_bool and x.dtype != BOOL or not accepts_bool and x.dtype == BOOL:
-            raise DTypeError(f"operand must {'' if needs_bool else 'not '}be bool, it is {x}")
+        _check(x, accepts)
         return TensorType(x.dtype, reduced_shape(x.shape, axes, attributes["keepdims"]))
 
     return infer
@@ -55,15 +68,15 @@ def _highest(dtype):
 
 
 ROWS = {
-    "reduce_sum": (np.sum, lambda d: 0, lambda a, b: a + b, False, False, "sum"),
-    "reduce_prod": (np.prod, lambda d: 1, lambda a, b: a * b, False, False, "sum"),
-    "reduce_max": (np.max, _lowest, lambda a, b: dim_max(a, b), True, False, "exact"),
-    "reduce_min": (np.min, _highest, lambda a, b: dim_min(a, b), True, False, "exact"),
-    "reduce_and": (np.all, lambda d: True, lambda a, b: a and b, True, True, "exact"),
-    "reduce_or": (np.any, lambda d: False, lambda a, b: a or b, True, True, "exact"),
+    "reduce_sum": (np.sum, lambda d: 0, lambda a, b: a + b, is_number, "sum"),
+    "reduce_prod": (np.prod, lambda d: 1, lambda a, b: a * b, is_number, "sum"),
+    "reduce_max": (np.max, _lowest, lambda a, b: dim_max(a, b), is_ordered, "exact"),
+    "reduce_min": (np.min, _highest, lambda a, b: dim_min(a, b), is_ordered, "exact"),
+    "reduce_and": (np.all, lambda d: True, lambda a, b: a and b, _is_bool, "exact"),
+    "reduce_or": (np.any, lambda d: False, lambda a, b: a or b, _is_bool, "exact"),
 }
-for _name, (_function, _empty, _known, _bool, _only_bool, _accuracy) in ROWS.items():
-    register(Operator(_name, "reduction", infer=_infer(_bool, _only_bool), evaluate=_evaluate(_function, _empty, _known),
+for _name, (_function, _empty, _known, _accepts, _accuracy) in ROWS.items():
+    register(Operator(_name, "reduction", infer=_infer(_accepts), evaluate=_evaluate(_function, _empty, _known),
                       flops=lambda inputs, outputs, attributes: inputs[0].size, accuracy=_accuracy, shape_arithmetic=True))
 
 
@@ -71,6 +84,7 @@ def _infer_position(types, attributes):
     (x,), axis = types, attributes["axis"]
     if not 0 <= axis < x.rank or x.shape[axis] == 0:
         raise ShapeError(f"the position of an extreme along axis {axis} of {x}")
+    _check(x, is_ordered)
     return TensorType(np.dtype(np.int64), reduced_shape(x.shape, (axis,), attributes["keepdims"]))
 
 
@@ -108,8 +122,7 @@ def _infer_cumulative(types, attributes):
     (x,), axis = types, attributes["axis"]
     if not 0 <= axis < x.rank:
         raise ShapeError(f"running sum of {x} along axis {axis}")
-    if x.dtype == BOOL:
-        raise DTypeError(f"operand must not be bool, it is {x}")
+    _check(x, is_number)
     return x
 
 

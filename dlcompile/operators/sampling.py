@@ -6,8 +6,8 @@ import itertools
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.errors import ShapeError
-from dlcompile.graph import DimLike, Tensor, floordiv, is_float, product
+from dlcompile.errors import DTypeError, ShapeError
+from dlcompile.graph import DimLike, Tensor, floordiv, is_float, is_string, make_constant, product
 from dlcompile.operators.composite import composite, scalar
 
 
@@ -29,7 +29,7 @@ def read_at(x: Tensor, positions: list[Tensor], inside: Tensor | None = None) ->
     values = ops.reshape(values, (x.shape[0], x.shape[1], *points))
     if inside is None:
         return values
-    return ops.select(ops.expand_dims(inside, 1), values, scalar(x, 0))
+    return ops.select(ops.expand_dims(inside, 1), values, make_constant(np.asarray("" if is_string(x.dtype) else 0, x.dtype)))
 
 
 def _clamped(position: Tensor, extent: DimLike) -> Tensor:
@@ -58,7 +58,7 @@ def grid_sample(attributes, x: Tensor, grid: Tensor) -> Tensor:
     borders -1 and 1 are the centres of the outermost pixels (`align_corners`), or their outer edges."""
     mode, padding, align = attributes["mode"], attributes["padding_mode"], bool(attributes["align_corners"])
     spatial = x.shape[2:]
-    wide = ops.cast(grid, x.dtype)
+    wide = ops.cast(grid, _real(x.dtype, grid.dtype))
     one, half = scalar(wide, 1), scalar(wide, 0.5)
     places = []
     for axis, extent in enumerate(spatial):
@@ -86,9 +86,20 @@ def grid_sample(attributes, x: Tensor, grid: Tensor) -> Tensor:
             positions.append(ops.cast(_clamped(position, extent), np.int64))
             weight = w if weight is None or w is None else ops.mul(weight, w)
         value = read_at(x, positions, inside)
-        value = value if weight is None else ops.mul(value, ops.expand_dims(weight, 1))
+        if weight is not None:
+            if is_string(x.dtype):
+                raise DTypeError(f"grid_sample of {x.type} has a mean of strings for mode {mode!r}; expected nearest")
+            weighed = x.dtype if x.dtype.kind == "c" else weight.dtype
+            value = ops.mul(ops.cast(value, weighed), ops.cast(ops.expand_dims(weight, 1), weighed))
         total = value if total is None else ops.add(total, value)
-    return total
+    return total if total.dtype == x.dtype else ops.cast(total, x.dtype)
+
+
+def _real(dtype: np.dtype, grid: np.dtype) -> np.dtype:
+    """The type in which coordinates are computed that elements are read at: theirs, if that is a real one."""
+    if dtype.kind == "c":
+        return np.dtype(np.float32 if dtype.itemsize == 8 else np.float64)
+    return dtype if is_float(dtype) else grid
 
 
 def _outside(at: Tensor, extent: DimLike, align_corners: bool) -> Tensor:

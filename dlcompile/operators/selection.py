@@ -47,7 +47,7 @@ def _infer_unique(types, attributes):
     (x,) = types
     if x.rank != 2:
         raise ShapeError(f"unique of {x}: expected a matrix")
-    if x.dtype != object:  # strings are, by their code points
+    if x.dtype.kind not in "Oc":  # strings are, by their code points, and complex numbers, by their real parts first
         check_ordered(x)
     index = TensorType(INT64, x.shape[:1])
     return index, index, index, COUNT

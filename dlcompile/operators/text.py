@@ -53,6 +53,8 @@ _row("make_strings", _infer_make, _make)
 
 # -- put together and cut ---------------------------------------------------------------------------------------------------
 def _infer_concat(types, attributes):
+    if len(types) != 2:
+        raise DTypeError(f"takes 2 operands, not {len(types)}")
     _strings("string_concat", *types)
     return TensorType(STRING, broadcast_shapes(*(t.shape for t in types)))
 

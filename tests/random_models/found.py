@@ -205,3 +205,11 @@ def slice_of_a_choice(b):
 
 def info(name: str, kind: int, *shape: int):
     return helper.make_tensor_value_info(name, kind, shape)
+
+
+@found
+def squares_beyond_16_bits(b: Builder) -> None:
+    """The steps of a reduction are not rounded to 16 bits one by one."""
+    x = b.given(np.array([[300, -400, 2], [20, 0.001, -3]], np.float16), constant=0)
+    for op in ("ReduceL2", "ReduceSumSquare", "ReduceL1"):
+        b.add(op, [x, b.integers([1])], tolerance=SUM)

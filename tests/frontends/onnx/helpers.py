@@ -47,13 +47,20 @@ def single(
     return made, {n: a for n, a in given.items() if n not in fixed}
 
 
-def runtime(source, feeds):
-    """ONNX Runtime's answers."""
+def runtime(source, feeds, *, exact_products=False, optimized=True):
+    """ONNX Runtime's answers.
+
+    Without VNNI instructions its products of uint8 and int8 saturate sums of 16 bits: with `exact_products` it widens constant weights, which
+    it cannot do in every model; not `optimized`, it computes what is written, in float32 between dequantising and quantising.
+    """
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
+    options.add_session_config_entry("session.x64quantprecision", "1" if exact_products else "0")
+    if not optimized:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     session = onnxruntime.InferenceSession(source if isinstance(source, str) else source.SerializeToString(), options,
                                            providers=["CPUExecutionProvider"])
     return session.run(None, dict(feeds))

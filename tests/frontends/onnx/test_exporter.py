@@ -349,6 +349,9 @@ def test_operator(name, index, case):
 PARTS = {"make_strings", "tree_ensemble", "count_ngrams", "automaton_match"}
 """what composites that are exported whole become when they are compiled: ONNX has no form of it"""
 
+DECOMPOSED = {"dynamic_quantize_lstm"}
+"""composites that ONNX has no operator for: what they are made of is written; other tests export them"""
+
 WITHOUT_A_CASE = {
     "bitcast", "cast_map", "col2im", "deform_conv", "det", "dft", "dict_vectorizer", "grid_sample", "lookup", "max_pool_indices", "max_roi_pool",
     "max_unpool", "mt19937", "random_bits", "regex_full_match", "replace_characters", "roi_align", "string_concat",
@@ -361,8 +364,8 @@ WITHOUT_A_CASE = {
 def test_every_operator_has_a_row_and_a_case():
     # scheduling adds rows that are a kernel's only; names with a domain are ONNX's own, see test_whole
     meant = {name for name, row in OPERATORS.items() if (row.evaluate or row.decompose) and "." not in name}
-    assert meant - set(EXPORTERS) == PARTS and not {name for name in EXPORTERS if "." not in name} - meant
-    assert meant - PARTS - set(CASES) == WITHOUT_A_CASE
+    assert meant - set(EXPORTERS) == PARTS | DECOMPOSED and not {name for name in EXPORTERS if "." not in name} - meant
+    assert meant - PARTS - DECOMPOSED - set(CASES) == WITHOUT_A_CASE
 
 
 @pytest.mark.parametrize("opset", [18, 20, 21, 22, 24])

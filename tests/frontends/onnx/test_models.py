@@ -31,15 +31,11 @@ MODELS = {  # file: (sizes of symbols, what else the import is told, largest err
     "magika_v3_3.onnx": ({"unk__214": 2}, {}, 2e-2),
     "mnist.onnx": ({}, {}, 1e-4),
     "mnist8_cntk/model.onnx": ({}, {}, 1e-4),
-    "mobilenetv2_qdq_int8/model.onnx": (
-        {"batch": 1},
-        {},
-        7e-2,
-    ),  # one step of the last quantisation; ONNX Runtime differs from itself by it
+    "mobilenetv2_qdq_int8/model.onnx": ({"batch": 1}, {}, 7e-2),  # one step of the last quantisation
     "openutau_g2p_text_lstm/g2p.onnx": ({}, {}, 0),
     "ppocrv3_text_detector_dynamic/model.onnx": ({}, {}, 1e-4),
     "silero_vad.onnx": ({}, {"values": {"sr": 16000}, "dims": {"input_d1": 576}}, 1e-4),
-    "squeezenet_fp16.onnx": ({}, {}, 5e-3),
+    "squeezenet_fp16.onnx": ({}, {}, 2e-2),  # the order of sums shows: 1e-2 between two kernels of NumPy's BLAS
     "ultraface_rfb320_detector/model.onnx": ({}, {}, 1e-4),
     "ultraface_rfb320_detector/version-slim-320_simplified.onnx": ({}, {}, 1e-4),
 }
@@ -71,11 +67,12 @@ def check_both_ways(path, sizes, options, error):
     graph = verify(import_onnx(path, **options))
     feeds = {"x": strokes(64, 128)} if "text_detector" in str(path) else random_inputs(graph, **sizes)
     fixed = {n: np.array(v) for n, v in options.get("values", {}).items()}
-    references = runtime(str(path), {**feeds, **fixed})
+    optimized = "int8" not in str(path)  # what it makes of quantised models depends on the processor
+    references = runtime(str(path), {**feeds, **fixed}, optimized=optimized)
     assert_agrees(evaluate(graph, feeds), references, error)
     written = export_onnx(graph)
     onnx.checker.check_model(written, full_check=True)
-    assert_agrees(runtime(written, feeds), references, error)
+    assert_agrees(runtime(written, feeds, optimized=optimized), references, error)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -7,15 +7,20 @@ from dlcompile import ops
 from dlcompile.frontends.onnx import dynamic
 from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
 from dlcompile.frontends.onnx.shapes import as_axes, as_axis, axes_of
-from dlcompile.graph import Tensor, is_integer
+from dlcompile.graph import Tensor, is_float, is_integer
 
 
-def _through_floats(reduction):
-    """A reduction with a root or a logarithm, of integers too: computed in float64, cut off to an integer again."""
+def _wider(reduction, rooted: bool = False):
+    """A reduction of several steps: of 16-bit floats computed in float32 and rounded once, of integers, where there is a root or a logarithm
+    among the steps, in float64 and cut off to an integer again."""
     def reduce(x: Tensor, axes, keepdims) -> Tensor:
-        if not is_integer(x.dtype):
+        if is_float(x.dtype) and x.dtype.itemsize == 2:
+            wide = np.float32
+        elif rooted and is_integer(x.dtype):
+            wide = np.float64
+        else:
             return reduction(x, axes, keepdims)
-        return ops.cast(reduction(ops.cast(x, np.float64), axes, keepdims), x.dtype)
+        return ops.cast(reduction(ops.cast(x, wide), axes, keepdims), x.dtype)
     return reduce
 
 
@@ -26,10 +31,10 @@ REDUCTIONS = {
     "ReduceMin": ops.reduce_min,
     "ReduceMean": ops.reduce_mean,
     "ReduceL1": lambda x, axes, keepdims: ops.reduce_sum(ops.abs(x), axes, keepdims),
-    "ReduceL2": _through_floats(lambda x, axes, keepdims: ops.sqrt(ops.reduce_sum(ops.mul(x, x), axes, keepdims))),
-    "ReduceSumSquare": lambda x, axes, keepdims: ops.reduce_sum(ops.mul(x, x), axes, keepdims),
-    "ReduceLogSum": _through_floats(lambda x, axes, keepdims: ops.log(ops.reduce_sum(x, axes, keepdims))),
-    "ReduceLogSumExp": _through_floats(ops.logsumexp),
+    "ReduceL2": _wider(lambda x, axes, keepdims: ops.sqrt(ops.reduce_sum(ops.mul(x, x), axes, keepdims)), rooted=True),
+    "ReduceSumSquare": _wider(lambda x, axes, keepdims: ops.reduce_sum(ops.mul(x, x), axes, keepdims)),
+    "ReduceLogSum": _wider(lambda x, axes, keepdims: ops.log(ops.reduce_sum(x, axes, keepdims)), rooted=True),
+    "ReduceLogSumExp": _wider(ops.logsumexp, rooted=True),
 }
 
 
