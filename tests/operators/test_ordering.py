@@ -64,6 +64,7 @@ def test_k_of_symbols():
 def test_what_has_no_order():
     for dtype in ("complex64", "int4"):
         x = make_input("x", as_dtype(dtype), (3, 4))
-        for make in (ops.sort, lambda t: ops.top_k(t, 1), ops.unique):
+        # complex numbers are told apart without an order of their own
+        for make in (ops.sort, lambda t: ops.top_k(t, 1), *([] if dtype == "complex64" else [ops.unique])):
             with pytest.raises(DTypeError, match="only real numbers"):
                 make(x)
