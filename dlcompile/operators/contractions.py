@@ -69,6 +69,8 @@ def _infer_conv(types, attributes):
         raise ShapeError(f"convolution of {x} with {w}: {out} output channels in {groups} groups")
     if not all(len(attributes[name]) == len(spatial) for name in ("strides", "padding", "lhs_dilation", "rhs_dilation")):
         raise ShapeError(f"convolution of {x}: strides, padding and dilations need {len(spatial)} entries")
+    if any(step < 1 for name in ("strides", "lhs_dilation", "rhs_dilation") for step in attributes[name]):
+        raise ShapeError(f"convolution of {x}: strides and dilations must be positive")
     extents = []
     for extent, k, stride, (low, high), spread, dilation in zip(spatial, kernel, *(attributes[n] for n in (
             "strides", "padding", "lhs_dilation", "rhs_dilation"))):

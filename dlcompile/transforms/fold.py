@@ -1,23 +1,26 @@
 """Constant folding: what depends on constants only is computed now, by the operators' own definition."""
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import OPERATORS, Dim, Node, Tensor, apply, evaluate, is_integer, make_constant, symbols_of
+from dlcompile.graph import OPERATORS, Dim, Graph, Node, Tensor, apply, evaluate, is_integer, make_constant, symbols_of
 from dlcompile.operators.interpreter import evaluate_node
 from dlcompile.transforms.rewrite import ANY, ELEMENTWISE, Answer, Table, made_by
 
 SMALL = 1 << 18  # bytes that a folded constant may always have
 GROWTH = 8       # times the bytes of its operands that a larger one may have: widening eight-bit weights takes that
+WIDEST = 16      # times the bytes of all constants that the graph came with: packed weights of two bits as float32
 REPEATING = ("broadcast_to", "iota", "pad")  # repeat what is there: cheaper to compute again than to store
 
 
-def fold_constants(node: Node) -> Answer:
-    """f(constants) → constant, unless that makes a small constant into a large one."""
+def fold_constants(node: Node, most: int) -> Answer:
+    """f(constants) → constant, unless that makes a small constant into a large one, of more than `most` bytes in any case."""
     if not all(t.is_constant for t in node.inputs) or OPERATORS[node.op].family in ("random", "control"):
         return None
-    if not _is_affordable(node) or any(_has_symbols(v) for v in node.attributes.values()):
+    if not _is_affordable(node, most) or any(_has_symbols(v) for v in node.attributes.values()):
         return None
     values = evaluate_node(node, *(t.value for t in node.inputs))
     return tuple(make_constant(value, t.dtype) for value, t in zip(values, node.outputs, strict=True))
@@ -60,12 +63,12 @@ def fold_into_table(node: Node) -> Answer:
     return ops.gather(apply(node.op, *operands, **node.attributes), indices, 0)
 
 
-def _is_affordable(node: Node) -> bool:
+def _is_affordable(node: Node, most: int) -> bool:
     size = sum(t.type.nbytes for t in node.outputs) if all(t.type.is_static for t in node.outputs) else None
     if size is None:
         return False
     growth = 1 if node.op in REPEATING else GROWTH
-    return size <= max(SMALL, growth * sum(t.type.nbytes for t in node.inputs))
+    return size <= min(max(SMALL, growth * sum(t.type.nbytes for t in set(node.inputs))), most)
 
 
 def _has_symbols(attribute) -> bool:
@@ -85,9 +88,16 @@ def _is_dims(tensor: Tensor) -> bool:
     return node is not None and (node.op == "dims" or node.op in ("cast", "reshape") and _is_dims(node.inputs[0]))
 
 
-FOLD: Table = (
-    (ANY, fold_empty),
-    (ANY, fold_known),
-    (ANY, fold_constants),
-    (ELEMENTWISE, fold_into_table),
-)
+def affordable(graph: Graph) -> int:
+    """The bytes that a constant of a graph may be folded into: a chain of nodes that each double it ends there."""
+    return max(SMALL, WIDEST * sum(t.type.nbytes for t in graph.constants))
+
+
+def folding(most: int = SMALL) -> Table:
+    """The rules, with the bytes that a folded constant has at most."""
+    return (
+        (ANY, fold_empty),
+        (ANY, fold_known),
+        (ANY, functools.wraps(fold_constants)(functools.partial(fold_constants, most=most))),
+        (ELEMENTWISE, fold_into_table),
+    )

@@ -13,7 +13,7 @@ from dlcompile.transforms.convolution import CONVOLUTION
 from dlcompile.transforms.cse import common_subexpressions
 from dlcompile.transforms.dead import remove_dead_code
 from dlcompile.transforms.decompose import decompose
-from dlcompile.transforms.fold import FOLD
+from dlcompile.transforms.fold import affordable, folding
 from dlcompile.transforms.layout import LAYOUT, PUSH_DOWN
 from dlcompile.transforms.matmul import MATMUL, merge_siblings
 from dlcompile.transforms.movement import MOVEMENT
@@ -50,7 +50,7 @@ def optimize(graph: Graph, *, precision: str = "default", keep: Collection[str] 
     if check is None:
         check = os.environ.get("DLCOMPILE_VERIFY", "0") not in ("", "0")
     with unknowns_beside(graph):
-        for _, phase in phases(precision == "strict", frozenset(keep)):
+        for _, phase in phases(precision == "strict", frozenset(keep), folding(affordable(graph))):
             graph = phase(graph)
             if check:
                 verify(graph, within)
@@ -70,9 +70,9 @@ def map_bodies(graph: Graph, function: Callable[[Graph], Graph]) -> Graph:
     return graph.rebuild(replace)
 
 
-def phases(strict: bool, keep: frozenset[str]) -> tuple[Phase, ...]:
-    """The phases of the pipeline, by name, in order."""
-    exact: tuple[Table, ...] = (FOLD, ALGEBRA, OPERANDS, MOVEMENT, NARROW)
+def phases(strict: bool, keep: frozenset[str], fold: Table) -> tuple[Phase, ...]:
+    """The phases of the pipeline, by name, in order; `fold` is the graph's own table of constant folding."""
+    exact: tuple[Table, ...] = (fold, ALGEBRA, OPERANDS, MOVEMENT, NARROW)
     simple = exact if strict else (*exact, ROUNDING)
     scaled = simple if strict else (*simple, SCALES)
 

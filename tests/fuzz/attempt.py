@@ -143,10 +143,10 @@ def _run(program: Program, project: Project, folder: Path, random: Random, enter
 
 
 def _amount(value, symbols: dict[str, int]) -> int:
-    """A size for these symbols; one that only a run knows counts as none."""
+    """A size for these symbols; one that only a run knows, or that no run has (a quotient of 0), counts as none."""
     try:
         return max(int(evaluate(value, symbols)), 0)
-    except KeyError:
+    except (KeyError, ZeroDivisionError):
         return 0
 
 

@@ -131,6 +131,9 @@ def test_refusals():
             (lambda: ops.conv_general(x, make_input("v", np.float32, (3, 4, 6))), ShapeError, "larger than the padded input"),
             (lambda: ops.conv_general(x, make_input("v", np.float32, (3, 4, 2, 2))), ShapeError, "ranks"),
             (lambda: ops.conv_general(x, w, groups=2, strides=(1, 1)), ShapeError, "1 entries"),
+            (lambda: ops.conv_general(x, w, groups=2, strides=(0,)), ShapeError, "must be positive"),
+            (lambda: ops.conv_general(x, w, groups=2, lhs_dilation=(-2,)), ShapeError, "must be positive"),
+            (lambda: ops.conv_general(x, w, groups=2, rhs_dilation=(0,)), ShapeError, "must be positive"),
             (lambda: ops.conv_general(x, make_input("v", np.float64, (6, 2, 3)), groups=2), DTypeError, "element types"),
             (lambda: ops.matmul(x, w), ShapeError, "differ"), (lambda: ops.matmul(x, make_input("s", np.float32, ())), ShapeError, "scalars"),
             (lambda: ops.matmul(make_input("b", bool, (2, 2)), make_input("c", bool, (2, 2))), DTypeError, "bool")):

@@ -6,10 +6,12 @@ from dlcompile import ops
 from dlcompile.graph import make_constant, symbol
 from dlcompile.transforms import rewrite
 from dlcompile.transforms.algebra import ALGEBRA, ROUNDING
-from dlcompile.transforms.fold import FOLD
+from dlcompile.transforms.fold import folding
 from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.operands import OPERANDS
 from tests.transforms.helpers import assert_same, graph_of, operators, variable, weights
+
+FOLD = folding()
 
 ONE, ZERO, TWO, HALF = (np.float32(v) for v in (1, 0, 2, 0.5))
 VECTOR = weights(3)

@@ -8,10 +8,12 @@ from dlcompile.operators.interpreter import evaluate
 from dlcompile.transforms import decompose, rewrite
 from dlcompile.transforms.algebra import ALGEBRA, ROUNDING
 from dlcompile.transforms.attention import ATTENTION
-from dlcompile.transforms.fold import FOLD
+from dlcompile.transforms.fold import folding
 from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.operands import OPERANDS
 from tests.transforms.helpers import assert_same, count, graph_of, values_for, variable, weights
+
+FOLD = folding()
 
 TABLES = (FOLD, ALGEBRA, OPERANDS, MOVEMENT, ROUNDING, ATTENTION)
 CLOSE = dict(rtol=1e-4, atol=1e-5)

@@ -9,12 +9,14 @@ from dlcompile.graph import symbol
 from dlcompile.transforms import rewrite
 from dlcompile.transforms.algebra import ALGEBRA
 from dlcompile.transforms.convolution import CONVOLUTION
-from dlcompile.transforms.fold import FOLD
+from dlcompile.transforms.fold import folding
 from dlcompile.transforms.layout import LAYOUT, PUSH_DOWN
 from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.operands import OPERANDS
 from tests.transforms.helpers import assert_same, count, graph_of, operators, variable, weights
 from tests.transforms.test_movement import convolution
+
+FOLD = folding()
 
 SIMPLE = (FOLD, ALGEBRA, OPERANDS, MOVEMENT)
 CLOSE = dict(rtol=1e-4, atol=1e-4)

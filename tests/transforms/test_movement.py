@@ -4,13 +4,15 @@ import pytest
 
 from dlcompile import ops
 from dlcompile.graph import symbol
-from dlcompile.transforms import rewrite
+from dlcompile.transforms import optimize, rewrite
 from dlcompile.transforms.algebra import ALGEBRA
-from dlcompile.transforms.fold import FOLD
+from dlcompile.transforms.fold import SMALL, folding
 from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.operands import OPERANDS
 from dlcompile.transforms.shapes import compose, factor_reshape, inverse, is_view
 from tests.transforms.helpers import assert_same, count, graph_of, operators, variable, weights
+
+FOLD = folding()
 
 ZERO = np.float32(0)
 CASES = {  # name: (shape of x, the expression, the operators that are left)
@@ -140,6 +142,15 @@ def test_small_constants_are_not_blown_up():
     after = rewrite(graph, FOLD, ALGEBRA)
     assert max(t.value.nbytes for t in after.constants) < 100
     assert operators(rewrite(graph, FOLD, ALGEBRA, OPERANDS)) == ["sub"]
+
+
+def test_no_chain_doubles_a_constant_without_end():
+    made = weights(3)
+    for _ in range(40):
+        made = ops.concatenate([made, ops.neg(made)], 0)
+    x = variable("x", ())
+    after = optimize(graph_of(ops.mul(made, x), x))
+    assert sum(t.value.nbytes for t in after.constants) <= 2 * SMALL
 
 
 @pytest.mark.parametrize("rows, expected", [(5, ["gather"]), (500, ["gather", "mul", "exp", "add", "mul"])])

@@ -7,13 +7,15 @@ from dlcompile.graph import symbol
 from dlcompile.operators import evaluate
 from dlcompile.transforms import decompose, merge_siblings, rewrite
 from dlcompile.transforms.algebra import ALGEBRA, ROUNDING
-from dlcompile.transforms.fold import FOLD
+from dlcompile.transforms.fold import folding
 from dlcompile.transforms.matmul import MATMUL
 from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.operands import OPERANDS
 from dlcompile.transforms.scales import SCALES
 from tests.transforms.helpers import assert_same, count, graph_of, operators, variable, weights
 from tests.transforms.test_movement import convolution
+
+FOLD = folding()
 
 SIMPLE = (FOLD, ALGEBRA, OPERANDS, MOVEMENT, ROUNDING)
 CLOSE = dict(rtol=1e-4, atol=1e-4)

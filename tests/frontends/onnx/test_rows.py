@@ -214,6 +214,7 @@ def test_quantisation(zero, scale):
     ("ScatterND", [X, np.array([[0]]), normal(1, 3, 4, 5)],
      {"reduction": "what"}, 18, InvalidModelError, "reduction 'what'"),
     ("Conv", [X, normal(4, 2, 3, 3)], {}, 13, ShapeError, "channels"),
+    ("ConvTranspose", [X, normal(3, 2, 3, 3)], {"strides": [1, -2], "output_shape": [10, 8]}, 13, InvalidModelError, "must be positive"),
     ("DepthToSpace", [X], {"blocksize": 2}, 13, ShapeError, "not a multiple of the block"),
     ("TopK", [X, np.array([9])], {"outputs": 2}, 11, InvalidModelError, "k is 9"),
     ("Resize", [X, None, np.array([1, 1, -2, 2], F)], {}, 13, ShapeError, "positive numbers"),

@@ -155,6 +155,14 @@ def test_stft():
     check("STFT", {"signal": x, "step": np.array(8), "window": window, "n": np.array(16)}, export=False, onesided=1)
 
 
+def test_stft_of_a_matrix_is_of_real_numbers():
+    x, window = f(2, 64), np.hanning(16).astype(F)
+    frames = np.stack([x[:, start:start + 16] * window for start in range(0, 49, 8)], 1)
+    y = np.fft.rfft(frames.astype(np.float64))
+    expected = np.stack([y.real, y.imag], -1).astype(F)
+    check("STFT", {"signal": x, "step": np.array(8), "window": window}, expected=[expected], export=False, onesided=1)
+
+
 @pytest.mark.parametrize("n", [1, 2, 5, 9])
 def test_det(n):
     x = f(3, n, n)

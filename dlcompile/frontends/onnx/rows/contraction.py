@@ -127,6 +127,8 @@ def conv_transpose(node: OnnxNode, x: Tensor, w: Tensor, b: Tensor | None = None
         raise InvalidModelError(
             f"strides, dilations, output_padding, pads or output_shape do not have an entry for each of {n} axes"
         )
+    if any(step < 1 for step in (*strides, *dilations)) or any(e < 0 for e in extra):
+        raise InvalidModelError(f"strides {list(strides)} and dilations {list(dilations)} must be positive, output_padding {list(extra)} not negative")
     padding = []
     for axis in range(n):
         span = dilations[axis] * (kernel[axis] - 1)

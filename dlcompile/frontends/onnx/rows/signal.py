@@ -91,7 +91,10 @@ def _dft(node: OnnxNode, x: Tensor, length: Tensor | None, axis: int) -> Tensor:
 
 @importer("STFT", since=17)
 def stft(node: OnnxNode, signal: Tensor, step: Tensor, window: Tensor | None = None, length: Tensor | None = None) -> Tensor:
-    """signal [batch, samples, 1 or 2] → [batch, frames, bins, 2]: transforms of frames that begin `step` samples apart."""
+    """signal [batch, samples, 1 or 2] → [batch, frames, bins, 2]: transforms of frames that begin `step` samples apart. A signal
+    [batch, samples], which PyTorch's exporter writes and ONNX Runtime takes, is of real numbers."""
+    if signal.rank == 2:
+        signal = ops.reshape(signal, (*signal.shape, 1))
     stride = ops.dim_of(ops.reshape(ops.cast(step, np.int64), ()))
     assume_equal(dim_max(stride, 1), stride, "the step from frame to frame:")
     if length is not None:
