@@ -200,10 +200,12 @@ def apply(op: str, *inputs: Tensor, **attributes) -> Tensor | tuple[Tensor, ...]
             raise
         raise type(error)(note) from None
     node = Node(op, inputs, attributes, types, current_origin(), constraints)
-    if operator.shape_arithmetic and all(t.known is not None for t in inputs):
+    # sizes first: what is small can be broadcast to more than there is memory for
+    small = all(isinstance(t.size, int) and t.size <= _KNOWN_LIMIT for t in types)
+    if operator.shape_arithmetic and small and all(t.known is not None for t in inputs):
         known = operator.evaluate_known(attributes, [t.known for t in inputs], [t.type for t in inputs], types)
         for tensor, value in zip(node.outputs, known):
-            if value is not None and value.size <= _KNOWN_LIMIT and not isinstance(tensor.type.size, Dim):
+            if value is not None:
                 tensor.known = value.reshape(tensor.type.shape)
     return node.outputs[0] if len(node.outputs) == 1 and not operator.multiple_outputs else node.outputs
 

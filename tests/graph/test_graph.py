@@ -99,6 +99,10 @@ class TestApply:
         with pytest.raises(DTypeError, match="add: operands have different element types: float32, int64"):
             ops.add(x_input(2), x_input(2, dtype=np.int64, name="y"))
 
+    def test_no_large_value_is_computed_beside_the_graph(self):
+        mask = ops.broadcast_to(np.True_, (2**40,))  # of more elements than there is memory for
+        assert mask.known is None and ops.reduce_or(mask).known is None
+
     def test_known_dimensions(self):
         x = x_input(N, 3, 8)
         assert known_dims(ops.shape_of(x)) == (N, 3, 8)
