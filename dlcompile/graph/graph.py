@@ -95,8 +95,20 @@ class Graph:
     def rebuild(self, replace: Callable[[Node, tuple[Tensor, ...]], Sequence[Tensor] | None]) -> Graph:
         """The graph with every node mapped by `replace(node, new_inputs)`, which returns the tensors to stand for the node's outputs, or
         None to keep the node as it is. New nodes made inside carry the old node's provenance. Inputs keep their identity."""
-        new: dict[Tensor, Tensor] = {}
-        changed = False
+        return self._mapped({}, replace)
+
+    def bound(self, values: Mapping[Tensor, Tensor]) -> Graph:
+        """The graph with some of its inputs gone: a tensor of the same type stands for each."""
+        if any(given.type != formal.type for formal, given in values.items()):
+            raise InvalidModelError(f"{self.name}: an input and what stands for it differ in type")
+        left = [i for i, t in enumerate(self.inputs) if t not in values]
+        graph = self._mapped(dict(values), lambda node, inputs: None)
+        return Graph(self.name, [self.inputs[i] for i in left], graph.outputs, input_names=[self.input_names[i] for i in left],
+                     output_names=self.output_names, constraints=self.constraints, definitions=graph.definitions)
+
+    def _mapped(self, new: dict[Tensor, Tensor], replace: Callable[[Node, tuple[Tensor, ...]], Sequence[Tensor] | None]) -> Graph:
+        """The graph after `replace`, with the tensors `new` in place of others from the start."""
+        changed = bool(new)
         for node in self.nodes:
             inputs = tuple(new.get(t, t) for t in node.inputs)
             with provenance(*node.origin):

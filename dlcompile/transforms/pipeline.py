@@ -15,6 +15,7 @@ from dlcompile.transforms.dead import remove_dead_code
 from dlcompile.transforms.decompose import decompose
 from dlcompile.transforms.fold import affordable, folding
 from dlcompile.transforms.layout import LAYOUT, PUSH_DOWN
+from dlcompile.transforms.loops import LOOPS
 from dlcompile.transforms.matmul import MATMUL, merge_siblings
 from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.narrow import NARROW
@@ -55,6 +56,8 @@ def optimize(graph: Graph, *, precision: str = "default", keep: Collection[str] 
             if check:
                 verify(graph, within)
         graph = map_bodies(graph, lambda body: optimize(body, precision=precision, keep=keep, check=check, within=body.free_symbols))
+        if (simpler := rewrite(graph, LOOPS)) is not graph:  # a simpler body may hand on what it seemed to compute
+            return optimize(simpler, precision=precision, keep=keep, check=check, within=within)
     return remove_dead_code(graph)
 
 
@@ -72,7 +75,7 @@ def map_bodies(graph: Graph, function: Callable[[Graph], Graph]) -> Graph:
 
 def phases(strict: bool, keep: frozenset[str], fold: Table) -> tuple[Phase, ...]:
     """The phases of the pipeline, by name, in order; `fold` is the graph's own table of constant folding."""
-    exact: tuple[Table, ...] = (fold, ALGEBRA, OPERANDS, MOVEMENT, NARROW)
+    exact: tuple[Table, ...] = (fold, ALGEBRA, OPERANDS, MOVEMENT, NARROW, LOOPS)
     simple = exact if strict else (*exact, ROUNDING)
     scaled = simple if strict else (*simple, SCALES)
 
