@@ -80,6 +80,21 @@ def test_constant_operands():
     nodes.check()
 
 
+@pytest.mark.parametrize("constant", [(), (1,)])
+def test_exponents_of_other_types(constant):
+    """Odd ones keep the sign, however large they are; those of integers count modulo 2**64 and not modulo what the base holds."""
+    nodes = Nodes()
+    bases = np.array([1, -1, 0, -0.0, np.inf, -np.inf, np.nan, 0.5, -0.5])
+    for dtype in INTEGERS:
+        for base in ("float16", "float32", "float64"):
+            x, exponent = (v.ravel() for v in np.meshgrid(bases.astype(base), edges(dtype)))
+            nodes.add("Pow", x, exponent, constant=constant)
+    for base, dtype in (("int32", "int64"), ("int64", "int32"), ("int32", "uint8"), ("int32", "uint32"), ("int64", "int8")):
+        x, exponent = (v.ravel() for v in np.meshgrid(edges(base), np.maximum(edges(dtype), 0)))
+        nodes.add("Pow", x, exponent, constant=constant)
+    nodes.check()
+
+
 @pytest.mark.parametrize("k", [0, 2])
 def test_constants_cut_to_a_size_from_data(k):
     """Without elements, whatever k is, and yet not known: its shape is not."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 from functools import reduce
 
+import ml_dtypes
 import numpy as np
 
 from dlcompile import ops
@@ -10,6 +11,8 @@ from dlcompile.frontends.onnx.dynamic import together
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.reader import element_type
 from dlcompile.graph import Tensor, apply, is_float, is_integer, make_constant
+
+FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
 
 UNARY = {
     "Abs": "abs",
@@ -91,14 +94,21 @@ def reciprocal(node: OnnxNode, x: Tensor) -> Tensor:
 @importer("Pow")
 @broadcasting
 def pow_(node: OnnxNode, x: Tensor, exponent: Tensor) -> Tensor:
-    """The exponent may be of another type (since opset 12); the result is of the type of the base."""
-    if exponent.dtype == x.dtype:
-        return ops.pow(x, exponent)
-    if is_integer(x.dtype) and is_float(exponent.dtype):
-        return ops.cast(ops.pow(ops.cast(x, np.float64), ops.cast(exponent, np.float64)), x.dtype)
-    if is_float(exponent.dtype) and exponent.dtype.itemsize > x.dtype.itemsize:
-        return ops.cast(ops.pow(ops.cast(x, exponent.dtype), exponent), x.dtype)
-    return ops.pow(x, ops.cast(exponent, x.dtype))
+    """The exponent may be of another type (since opset 12); the result is of the type of the base, computed in one that holds both."""
+    wide = _holding_both(x, exponent) if exponent.dtype != x.dtype else x.dtype
+    return ops.cast(ops.pow(ops.cast(x, wide), ops.cast(exponent, wide)), x.dtype)
+
+
+def _holding_both(x: Tensor, exponent: Tensor) -> np.dtype:
+    """The type of a power. Whether an integer exponent is odd is the sign of the result, so that none may be rounded."""
+    if is_integer(x.dtype):
+        common = np.result_type(x.dtype, exponent.dtype) if is_integer(exponent.dtype) else FLOAT64
+        return common if is_integer(common) else x.dtype if is_integer(exponent.dtype) else FLOAT64
+    if is_float(exponent.dtype):
+        return max((x.dtype, exponent.dtype), key=lambda t: t.itemsize) if x.dtype.itemsize != exponent.dtype.itemsize else FLOAT32
+    largest = max(abs(int(v)) for v in (exponent.value.flat if exponent.is_constant and exponent.value.size else
+                                        (np.iinfo(exponent.dtype).min, np.iinfo(exponent.dtype).max)))
+    return next((t for t in (x.dtype, FLOAT32) if t.itemsize >= x.dtype.itemsize and largest <= 2 ** (ml_dtypes.finfo(t).nmant + 1)), FLOAT64)
 
 
 @importer("Mod")
