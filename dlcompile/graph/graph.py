@@ -98,9 +98,9 @@ class Graph:
         return self._mapped({}, replace)
 
     def bound(self, values: Mapping[Tensor, Tensor]) -> Graph:
-        """The graph with some of its inputs gone: a tensor of the same type stands for each."""
+        """The graph with a tensor of the same type in place of each of some others. Those of them that are inputs are no longer."""
         if any(given.type != formal.type for formal, given in values.items()):
-            raise InvalidModelError(f"{self.name}: an input and what stands for it differ in type")
+            raise InvalidModelError(f"{self.name}: a tensor and what stands for it differ in type")
         left = [i for i, t in enumerate(self.inputs) if t not in values]
         graph = self._mapped(dict(values), lambda node, inputs: None)
         return Graph(self.name, [self.inputs[i] for i in left], graph.outputs, input_names=[self.input_names[i] for i in left],
@@ -121,7 +121,7 @@ class Graph:
             for old, tensor in zip(node.outputs, outputs, strict=True):
                 if old.name and not tensor.name and tensor.producer is not None:
                     tensor.name = old.name
-                new[old] = tensor
+                new.setdefault(old, tensor)
         if not changed:
             return self
         return self.with_outputs(tuple(new.get(t, t) for t in self.outputs), {s: new.get(t, t) for s, t in self.definitions.items()})

@@ -1,11 +1,11 @@
 """Loops and branches: what is known of their operands before they run. A weight that a loop carries through its turns, as exporters of
-TensorFlow write it, is a constant of the body then: packed once, not once a turn.
+TensorFlow write it, is a constant of the body then: packed once, not once a turn. What every turn would compute again is computed before.
 """
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlcompile.graph import Graph, Node, apply
+from dlcompile.graph import OPERATORS, Graph, Node, Tensor, apply, make_input, provenance, remake, symbols_in
 from dlcompile.transforms.rewrite import Answer, Table
 
 
@@ -36,7 +36,8 @@ def _reordered(graph: Graph, inputs: Sequence[int], outputs: Sequence[int]) -> G
                  constraints=graph.constraints, definitions=graph.definitions)
 
 
-# operator: (its graphs, which of its operands are handed on to all of them, how many operands come before the graphs' first one)
+# -- what is captured ---------------------------------------------------------------------------------------------------------
+# operator: (its graphs, which of its operands is the first that is captured, how many operands come before the graphs' first one)
 _CAPTURED = {
     "cond": (("then_branch", "else_branch"), lambda attributes: 1, 1),
     "while": (("condition", "body"), lambda attributes: attributes["num_carry"], 0),
@@ -44,19 +45,78 @@ _CAPTURED = {
 }
 
 
-def captured_constants(node: Node) -> Answer:
-    """f(…, 5; …, k ↦ g(k)) → f(…; … ↦ g(5)): a captured constant is one of the graph that reads it."""
+def _captures(node: Node) -> dict[int, list[Tensor]]:
+    """For each captured operand the inputs of the node's graphs that it is; without those whose type is not the operand's."""
     names, first, skipped = _CAPTURED[node.op]
     graphs = [node.attributes[name] for name in names]
-    known = {i for i in range(first(node.attributes), len(node.inputs))
-             if node.inputs[i].is_constant and all(g.inputs[i - skipped].type == node.inputs[i].type for g in graphs)}
+    formals = {i: [g.inputs[i - skipped] for g in graphs] for i in range(first(node.attributes), len(node.inputs))}
+    return {i: tensors for i, tensors in formals.items() if all(t.type == node.inputs[i].type for t in tensors)}
+
+
+def captured_constants(node: Node) -> Answer:
+    """f(…, 5; …, k ↦ g(k)) → f(…; … ↦ g(5)): a captured constant is one of the graph that reads it."""
+    names, captures = _CAPTURED[node.op][0], _captures(node)
+    known = [i for i in captures if node.inputs[i].is_constant]
     if not known:
         return None
-    bound = {name: g.bound({g.inputs[i - skipped]: node.inputs[i] for i in known}) for name, g in zip(names, graphs)}
+    bound = {name: node.attributes[name].bound({captures[i][k]: node.inputs[i] for i in known}) for k, name in enumerate(names)}
     return apply(node.op, *(t for i, t in enumerate(node.inputs) if i not in known), **{**node.attributes, **bound})
+
+
+def unread_captures(node: Node) -> Answer:
+    """f(…, x; …, k ↦ g) → f(…; … ↦ g) for a captured operand that no graph reads."""
+    names, captures = _CAPTURED[node.op][0], _captures(node)
+    graphs = [node.attributes[name] for name in names]
+    read = {t for g in graphs for t in (*g.outputs, *(t for inner in g.nodes for t in inner.inputs))}
+    unread = [i for i, tensors in captures.items() if not read.intersection(tensors)]
+    if not unread:
+        return None
+    left = {name: g.bound({captures[i][k]: node.inputs[i] for i in unread}) for k, (name, g) in enumerate(zip(names, graphs))}
+    return apply(node.op, *(t for i, t in enumerate(node.inputs) if i not in unread), **{**node.attributes, **left})
+
+
+# -- what every turn computes again ---------------------------------------------------------------------------------------------
+CHEAP = ("elementwise", "movement", "indexing")  # families: not worth a place in memory alone, but what follows something costly goes with it
+STAYING = ("control", "random", "definition")  # families that are left where they are
+
+
+def invariant_work(node: Node) -> Answer:
+    """loop(…, k; … ↦ g(f(k), …)) → loop(…, k, f(k); …, t ↦ g(t, …)): costly work on captured values alone is done once, before the loop."""
+    names, captures = _CAPTURED[node.op][0], _captures(node)
+    body = node.attributes["body"]
+    before = {tensors[-1]: node.inputs[i] for i, tensors in captures.items()}  # tensor of the body → what it is outside
+    around = symbols_in(tuple(t.shape for t in before)) | body.free_symbols
+    moved: list[Node] = []
+    costly: set[Tensor] = set()
+    for inner in body.nodes:
+        family = OPERATORS[inner.op].family
+        if family in STAYING or inner.constraints or not inner.symbols <= around or not all(t.is_constant or t in before for t in inner.inputs):
+            continue
+        with provenance(*inner.origin):
+            before.update(zip(inner.outputs, remake(inner, tuple(before.get(t, t) for t in inner.inputs)), strict=True))
+        if family not in CHEAP or inner.op != "broadcast_to" and costly.intersection(inner.inputs):
+            moved.append(inner)
+            costly.update(inner.outputs)
+    inside = set(moved)
+    read = {t for inner in body.nodes if inner not in inside for t in inner.inputs} | set(body.outputs) | set(body.definitions.values())
+    edge = [t for inner in moved for t in inner.outputs if t in read]
+    if not edge:
+        return None
+    formals = [[make_input(f"_before{len(body.inputs) + k}", t.dtype, t.shape) for k, t in enumerate(edge)] for _ in names]
+    graphs = {name: _with_inputs(node.attributes[name], made, dict(zip(edge, made)) if name == "body" else {}) for name, made in zip(names, formals)}
+    return apply(node.op, *node.inputs, *(before[t] for t in edge), **{**node.attributes, **graphs})
+
+
+def _with_inputs(graph: Graph, inputs: Sequence[Tensor], values: dict[Tensor, Tensor]) -> Graph:
+    """A graph with more inputs, some of which stand for tensors that it made itself."""
+    graph = graph.bound(values) if values else graph
+    return Graph(graph.name, [*graph.inputs, *inputs], graph.outputs, input_names=[*graph.input_names, *(t.name for t in inputs)],
+                 output_names=graph.output_names, constraints=graph.constraints, definitions=graph.definitions)
 
 
 LOOPS: Table = (
     (("while", "scan"), invariant_carries),
     (("cond", "while", "scan"), captured_constants),
+    (("while", "scan"), invariant_work),
+    (("cond", "while", "scan"), unread_captures),
 )

@@ -87,6 +87,55 @@ def test_a_carry_that_only_seems_to_change():
     assert count(optimize(after)) == count(after)
 
 
+@pytest.mark.parametrize("op", ["scan", "while"])
+def test_costly_work_on_captured_values_is_done_before(op):
+    """A product of what is captured, and what follows it, moves; a sum that needs the turn's state stays; what is only broadcast stays."""
+    x, k, s = variable("x", (symbol("n"), 4)), variable("k", (5, 4)), variable("s", (5, 3))
+    w = weights(4, 3)
+
+    def step(s, *rest):
+        features = ops.tanh(ops.add(ops.matmul(rest[-1], w), weights(3)))
+        next = ops.tanh(ops.add(ops.add(s, features), ops.mul(ops.broadcast_to(ops.slice(rest[-1], (0, 0), (1, 3)), (5, 3)), F(0.5))))
+        return (next, ops.add(rest[0], np.int64(1))) if op == "while" else (next, ops.mul(ops.reduce_sum(next), rest[0]))
+
+    if op == "scan":
+        made = ops.scan(body_of(step, *formal(s, variable("x", (4,)), k)), s, x, k, num_carry=1, num_scanned=1, length=symbol("n"))
+    else:
+        turn = variable("i", (), np.int64)
+        condition = body_of(lambda s, i, k: (ops.lt(i, np.int64(3)),), *formal(s, turn, k))
+        made = ops.while_loop(condition, body_of(step, *formal(s, turn, k)), s, turn, k, num_carry=2)
+    graph = graph_of(made, *([s, x, k] if op == "scan" else [s, turn, k]))
+    after = rewrite(graph, LOOPS)
+    (loop,) = [n for n in after.nodes if n.op == op]
+    inside = count(loop.attributes["body"])
+    assert inside["dot_general"] == 0 and inside["tanh"] == 1 and inside["broadcast_to"] >= 1
+    assert count(after)["dot_general"] == 1 and count(after)["tanh"] == 1
+    for n in (0, 1, 3):
+        assert_same(graph, after, rtol=1e-6, atol=1e-6, n=n)
+    assert count(rewrite(after, LOOPS)) == count(after)
+
+
+def test_what_a_body_relies_on_stays_in_it():
+    """Lengths that have to be equal are asked for where the loop turns only if the work on them stays there."""
+    k, v, s = variable("k", (symbol("m"), 3)), variable("v", (symbol("n"), 3)), variable("s", (3,))
+    made = ops.scan(body_of(lambda s, k, v: (ops.add(s, ops.reduce_sum(ops.add(k, v), (0,))),), *formal(s, k, v)), s, k, v,
+                    num_carry=1, num_scanned=0, length=4)
+    graph = graph_of(made[0], s, k, v)
+    after = rewrite(graph, LOOPS)
+    assert operators(after) == ["scan"]
+
+
+def test_a_loop_in_a_loop():
+    k, s = variable("k", (4, 4)), variable("s", (4, 4))
+    inner = body_of(lambda s, k: (ops.tanh(ops.add(s, ops.matmul(k, k))),), *formal(s, k))
+    outer = body_of(lambda s, k: (ops.scan(inner, s, k, num_carry=1, num_scanned=0, length=3)[0],), *formal(s, k))
+    graph = graph_of(ops.scan(outer, s, k, num_carry=1, num_scanned=0, length=2)[0], s, k)
+    after = optimize(graph)
+    assert count(after)["dot_general"] == 1
+    assert_same(graph, after, rtol=1e-5, atol=1e-6)
+    assert count(optimize(after)) == count(after)
+
+
 def test_a_loop_with_its_weights_among_the_carries():
     """As exporters of TensorFlow write recurrent layers."""
     made = parser.parse_model("""<ir_version: 8, opset_import: ["": 17]> g (float[n, 4] x, int64 trips) => (float[n, 4] y, float[4, 4] kept, float[t, n, 4] all)
