@@ -144,7 +144,8 @@ DLC_RUNTIME int32_t dlc_define(dlc_context *context, dlc_team *team, int32_t sta
 /* `box` has room for `bytes`; what is in it is lost. */
 DLC_RUNTIME int32_t dlc_reserve(dlc_context *context, dlc_team *team, dlc_box *box, int64_t bytes);
 /* `*part` is the place of a turn's `bytes` behind those of the turns before it. */
-DLC_RUNTIME int32_t dlc_append(dlc_context *context, dlc_team *team, dlc_box *box, int64_t turn, int64_t bytes, void **part);
+DLC_RUNTIME int32_t dlc_append(dlc_context *context, dlc_team *team, dlc_box *box, int64_t turn, int64_t bytes, int32_t count,
+                               const int64_t *dims, int64_t *before, const char *origin, void **part);
 /* `box` holds the `bytes` at `from`. */
 DLC_RUNTIME int32_t dlc_fill(dlc_context *context, dlc_team *team, dlc_box *box, const void *from, int64_t bytes);
 

@@ -104,15 +104,31 @@ DLC_NOINLINE int32_t dlc_grow_by_turn(dlc_context *context, dlc_box *box, int64_
     return overflow ? dlc_no_memory(context, INT64_MAX) : dlc_grow(context, box, after, before);
 }
 
-/* `*part` is the place of a turn's `bytes` behind those of the turns before it. */
-DLC_RUNTIME int32_t dlc_append(dlc_context *context, dlc_team *team, dlc_box *box, int64_t turn, int64_t bytes, void **part)
+DLC_NOINLINE int32_t dlc_differs(dlc_context *context, const char *origin, int64_t turn, int64_t dim, int64_t before)
 {
+    return dlc_fail(context->error, DLC_ERROR_SHAPE, "%s: node %s: what turn %" PRId64 " yields has a dimension of %" PRId64
+                    ", where the turns before it have %" PRId64, context->program->info->name, origin, turn, dim, before);
+}
+
+/* `*part` is the place of a turn's `bytes` behind those of the turns before it. Its `dims` that a run decides have to be theirs, which each
+ * thread notes in `before`. */
+DLC_RUNTIME int32_t dlc_append(dlc_context *context, dlc_team *team, dlc_box *box, int64_t turn, int64_t bytes, int32_t count,
+                               const int64_t *dims, int64_t *before, const char *origin, void **part)
+{
+    int32_t same = 0;
+    while (turn && same < count && dims[same] == before[same])
+        ++same;
     dlc_barrier(team);
     if (team->index == 0)
-        context->status = dlc_grow_by_turn(context, box, turn, bytes);
+        context->status = turn && same < count ? dlc_differs(context, origin, turn, dims[same], before[same])
+                                               : dlc_grow_by_turn(context, box, turn, bytes);
     dlc_barrier(team);
+    if (context->status)
+        return context->status;
+    for (int32_t i = 0; i < count; ++i)
+        before[i] = dims[i];
     *part = (char *)box->memory + turn * bytes;
-    return context->status;
+    return DLC_OK;
 }
 
 DLC_NOINLINE int32_t dlc_copy_in(dlc_context *context, dlc_box *box, const void *from, int64_t bytes)

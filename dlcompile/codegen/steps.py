@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dlcompile.codegen.dims import c_int
-from dlcompile.codegen.names import c_comment
+from dlcompile.codegen.names import c_comment, c_string
 from dlcompile.codegen.units import call_title
-from dlcompile.graph import DimLike
+from dlcompile.graph import Dim, DimLike
 from dlcompile.kernels.program import (
     Argument,
     BoxArgument,
@@ -137,7 +137,10 @@ class Steps:
                 box = f"&context->boxes[{index}]"
             case VariableArgument(index) if index in self.turn_of:
                 box = f"&context->boxes[{self.turn_of[index].array.index}]"
-                yield f"if (dlc_append(context, team, {box}, turn_{self.depth(index)}, {nbytes}, &p{index}))"
+                number, loop = self.depth(index)
+                shape = [self.value(d) for d in self._varying(self.turn_of[index])]
+                dims = f"{len(shape)}, (const int64_t[]){{{', '.join(shape)}}}, p{index}_dims" if shape else "0, NULL, NULL"
+                yield f"if (dlc_append(context, team, {box}, turn_{number}, {nbytes}, {dims}, {c_string(', '.join(loop.origin) or '?')}, &p{index}))"
                 yield "    return;"
                 return
             case VariableArgument(index):
@@ -145,10 +148,15 @@ class Steps:
         yield f"if (dlc_reserve(context, team, {box}, {nbytes}))"
         yield "    return;"
 
-    def depth(self, variable: int) -> int:
-        """The number of the loop whose part a variable is: what its turns are counted by."""
+    def depth(self, variable: int) -> tuple[int, Loop]:
+        """The loop whose part a variable is, and its number: what its turns are counted by."""
         loops = [s for s in walk(self.program.steps) if isinstance(s, Loop)]
-        return next(i for i, s in enumerate(loops) if any(p.variable.index == variable for p in s.parts))
+        return next((i, s) for i, s in enumerate(loops) if any(p.variable.index == variable for p in s.parts))
+
+    @staticmethod
+    def _varying(part: Part) -> list[Dim]:
+        """The dimensions of a turn's part that could be others in another turn."""
+        return [d for d in part.shape if isinstance(d, Dim)]
 
     def _branch(self, step: Branch) -> Iterator[str]:
         yield ""
@@ -170,6 +178,9 @@ class Steps:
         yield from ["dlc_barrier(team);"] if self.threads else []
         for carry in step.carries:
             yield from self._begin(carry)
+        for part in step.parts:
+            if part.grows and self._varying(part):
+                yield f"int64_t p{part.variable.index}_dims[{len(self._varying(part))}] = {{0}}; /* of what the turns yield */"
         if step.length is None:
             yield f"int64_t {turn} = 0;"
             yield f"for (;; ++{turn}) {{"

@@ -58,7 +58,7 @@ def lower_while(node: Node, scheduler: Scheduler) -> list[Step]:
     places = [scheduler.placement.stored(t) for t in node.inputs]
     carries = [_carry(scheduler, t, s.argument, grows=bool(symbols_in(formal.shape) & own))
                for t, s, formal in zip(node.inputs[:carried], places, body.inputs)]
-    stacks = [Part(scheduler.memory.variable(grows=True), scheduler.memory.box()) for _ in body.outputs[carried:]]
+    stacks = [Part(scheduler.memory.variable(grows=True), scheduler.memory.box(), shape=t.shape) for t in body.outputs[carried:]]
     now = [c.now for c in carries]
     going = scheduler.memory.buffer(condition.outputs[0])
     counter = _place(scheduler, node.outputs[-1])

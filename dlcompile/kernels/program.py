@@ -134,7 +134,7 @@ class Program:
                 case Branch():
                     return replace(old, predicate=element(old.predicate))
             carries = tuple(replace(c, nbytes=new(c.nbytes)) for c in old.carries)
-            parts = tuple(replace(p, nbytes=new(p.nbytes)) for p in old.parts)
+            parts = tuple(replace(p, nbytes=new(p.nbytes), shape=tuple(map(new, p.shape))) for p in old.parts)
             return replace(old, carries=carries, parts=parts, length=None if old.length is None else new(old.length),
                            going=None if old.going is None else element(old.going))
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Union
 
-from dlcompile.graph import DimLike
+from dlcompile.graph import DimLike, Shape
 from dlcompile.kernels.ir import KernelFunction
 
 
@@ -164,11 +164,12 @@ class Carry:
 @dataclass(frozen=True)
 class Part:
     """The part of an array that belongs to a turn: `variable` is the address `array` + turn * `nbytes`. Where `nbytes` is None, `array` is a
-    box and the parts are of the size that each turn reserves, one after the other."""
+    box and the parts are of the size that each turn reserves, one after the other; `shape` is theirs, the same in every turn or an error."""
 
     variable: VariableArgument
     array: Argument
     nbytes: DimLike | None = None
+    shape: Shape = ()
 
     @property
     def grows(self) -> bool:

@@ -3,7 +3,7 @@ from functools import cache
 
 import numpy as np
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, parser
 from onnx.reference import ReferenceEvaluator
 
 import dlcompile
@@ -157,3 +157,21 @@ def test_arguments_of_more_entries_than_there_can_be_axes():
                               [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], [helper.make_tensor("n", TensorProto.INT64, [1], [2**40])])
     with pytest.raises(Error, match="ConstantOfShape.*entries"):
         dlcompile.compile(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_what_the_turns_of_a_loop_yield_is_of_one_shape(threads):
+    """A state that doubles with every turn cannot be stacked; transposed in every turn it has as many bytes and yet another shape."""
+    for make, first in (("s_ = Concat<axis: int = 0>(s, s)", (2, 3)), ("s_ = Transpose(s)", (2, 3))):
+        made = parser.parse_model(f"""<ir_version: 8, opset_import: ["": 17]> g (float[a, b] x, int64 trips) => (float[c, d] y, float[t, e, f] all)
+            {{ y, all = Loop(trips, , x) <body: graph = body (int64 i, bool go, float[m, n] s) => (bool go_, float[o, p] s_, float[q, r] seen)
+            {{ go_ = Identity(go) {make} seen = Identity(s_) }}> }}""")
+        compiled = dlcompile.compile(made, cache=False, threads=threads)
+        x = np.arange(6, dtype=np.float32).reshape(first)
+        for trips in (0, 1):
+            y, all = compiled(x, np.array(trips))
+            assert all.shape[0] == trips and (not trips or np.array_equal(all[0], y))
+        with pytest.raises(Error, match=r"what turn 1 yields has a dimension of \d, where the turns before it have \d"):
+            compiled(x, np.array(5))
+        y, all = compiled(np.ones((2, 2), np.float32) if "Transpose" in make else np.ones((0, 3), np.float32), np.array(3))
+        assert all.shape == ((3, 2, 2) if "Transpose" in make else (3, 0, 3))

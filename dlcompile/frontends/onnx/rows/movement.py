@@ -98,6 +98,8 @@ def squeeze(node: OnnxNode, x: Tensor, axes: Tensor | None = None) -> Tensor:
 
 
 def _squeeze(x: Tensor, axes) -> Tensor:
+    """Without axes those of one element go. The rank of a result is known when a model is compiled, so that a dimension only a run knows stays,
+    one or not."""
     if axes is None:
         axes = [a for a, d in enumerate(x.shape) if isinstance(d, int) and d == 1]
     axes = as_axes(axes, x.rank)
