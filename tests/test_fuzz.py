@@ -34,7 +34,7 @@ def test_a_short_run() -> None:
 
 
 # -- what was found before --------------------------------------------------------------------------------------------------
-HEADER = '<ir_version: 8, opset_import: ["" : 17]>\n'
+HEADER = '<ir_version: 8, opset_import: ["" : 18]>\n'
 FOUND = {
     "sizes beyond 64 bits": 'g (float[3, 10] x) => (y) <int64[2] n = {10000000000, 10000000000}> { a = Tile(x, n) y = Tile(a, n) }',
     "a value joined to itself again and again": "g (float[n, 3] x) => (y) { " + "x0 = Exp(x) " + "".join(
@@ -65,6 +65,14 @@ FOUND = {
     "rearranged again and again": "g (float[n, 6] x0) => (y) <int64[2] s = {-1, 6}> { " + "".join(
         f"t{i} = Transpose(x{i}) x{i + 1} = Reshape(t{i}, s) " for i in range(12)) + "y = Exp(x12) }",
     "a convolution of no channels": "g (float[2, 0, 5, 5] x, float[4, 0, 3, 3] w) => (y) { y = Conv(x, w) }",
+    "a constant joined to itself again and again": "g (float[n] x) => (y) <float[1] c0 = {1}> { " + "".join(
+        f"c{i + 1} = Concat<axis = 0>(c{i}, c{i}, c{i}, c{i}, c{i}, c{i}, c{i}) " for i in range(11)) + "y = Mul(c11, x) }",
+    "a mask of more elements than memory has": "g (float[9007199254740992] x) => (y) { y, m = Dropout(x) k = Not(m) }",
+    "strides below 0": "g (float[1, 1, 3, 3] x, float[1, 2, 3, 3] w) => (y) { y = ConvTranspose<output_shape = [10, 8], strides = [1, -2]>(x, w) }",
+    "an image of very many axes": "g (float[1, 5, 5] x, int64[9007199254740992] i, int64[2] k) => (y) { y = Col2Im(x, i, k) }",
+    "scales for very many axes": "g (float[1, 1, 2, 2] x, float[4294967296] s) => (y) { y = Resize(x, , s) }",
+    "strings that are padded": "g (string[3, 20] x, int64[2] s) => (y) { y = CenterCropPad(x, s) }",
+    "two elements of a softmax": "g (int64[2] i, float d, bfloat16[2] v) => (y) { s = Softmax(v) y = OneHot(i, d, s) }",
     "a long line of elementwise nodes": "g (float[3] x0) => (y) { " + "".join(f"x{i + 1} = Exp(x{i}) " for i in range(700)) + "y = Neg(x700) }",
 }
 

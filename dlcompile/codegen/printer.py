@@ -53,6 +53,11 @@ def print_kernel(function: KernelFunction) -> CText:
     return CText(tuple(parameters), "\n".join(lines) + "\n", tuple(headers))
 
 
+def _guards_loads(statement: Statement) -> bool:
+    """Whether elements are read one by one under a condition: a loop around that stays one, see DLC_KEEP_LOOP."""
+    return isinstance(statement, When) and not any(isinstance(inner, Loop) for inner in walk(statement.body))
+
+
 class _Printer:
     def __init__(self, dtypes: dict[str, np.dtype]):
         self.dtypes = dtypes
@@ -102,6 +107,8 @@ class _Printer:
             begin, end = f"{part}.begin", f"{part}.end"
         if "vector" in loop.kind:
             yield f"{pad}#pragma omp simd{self._reduction_clauses(loop)}"
+        elif any(_guards_loads(statement) for statement in loop.body):
+            yield f"{pad}DLC_KEEP_LOOP"
         yield f"{pad}for (int64_t {axis} = {begin}; {axis} < {end}; ++{axis}) {{"
         yield from self.block(loop.body, depth + 1)
         yield f"{pad}}}"

@@ -96,6 +96,11 @@ def is_string(dtype: np.dtype) -> bool:
     return dtype == np.dtype(object)
 
 
+def nothing_of(dtype: np.dtype) -> np.ndarray:
+    """What stands where there is nothing, as a scalar array: 0, false, or the empty text."""
+    return np.array("", object) if is_string(dtype) else np.zeros((), dtype)
+
+
 def is_number(dtype: np.dtype) -> bool:
     """Real or complex numbers, which can be added and multiplied."""
     return dtype != np.dtype(np.bool_) and not is_string(dtype)

@@ -17,7 +17,7 @@ from dlcompile.graph import Dim, DimLike, at_least, ceildiv, dim_min, floordiv, 
 from dlcompile.graph.dim import Operation
 from dlcompile.kernels.access import linear_coefficients
 from dlcompile.kernels.emit import INT64
-from dlcompile.kernels.ir import (Declare, Index, Let, Load, Loop, Statement, dims, expressions, substitute, symbols_used, walk,
+from dlcompile.kernels.ir import (Declare, Index, Let, Load, LocalBuffer, Loop, ScratchBuffer, Statement, dims, expressions, substitute, symbols_used, walk,
                                   walk_expression)
 
 
@@ -193,12 +193,15 @@ def collapse(axes: Axes, statements: Block, keep: int = 1) -> tuple[Axes, Block]
 
 
 def _place(axes: Axes, statements: Block, kinds: dict[str, str]) -> Block:
-    """Nest loops; a `Let` goes into the outermost loop that has all it depends on."""
+    """Nest loops; a `Let` goes into the outermost loop that has all it depends on, one that reads what is kept for a turn into that turn."""
     levels = {axis.name: depth + 1 for depth, axis in enumerate(axes)}
+    kept = {s.name for s in statements if isinstance(s, (LocalBuffer, ScratchBuffer))}
     placed: list[list[Statement]] = [[] for _ in range(len(axes) + 1)]
     for statement in statements:
         if isinstance(statement, Let):
             level = max((levels.get(name, 0) for name in symbols_used(statement)), default=0)
+            if any(isinstance(e, Load) and e.buffer in kept for e in walk_expression(statement.value)):
+                level = len(axes)
             levels[statement.name] = level
         else:
             level = len(axes)

@@ -229,11 +229,16 @@ def dim_of(x: TensorLike) -> DimLike:
     return unknown(reshape(cast(x, np.int64), ()))
 
 
+MOST_DIMS = 1024
+
+
 def dims_of(x: TensorLike) -> tuple[DimLike, ...]:
-    """The integers in a vector of static length as dimensions, as `dim_of`."""
+    """The integers in a vector of static length as dimensions, as `dim_of`. ShapeError where they are more than any array has."""
     x = as_tensor(x)
     if x.known is not None:
         return tuple(x.known.tolist())
+    if x.shape[0] > MOST_DIMS:
+        raise ShapeError(f"a shape of {x.shape[0]} dimensions")
     return tuple(dim_of(slice(x, (i,), (i + 1,))) for i in range(x.shape[0]))
 
 

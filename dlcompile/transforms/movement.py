@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import DimLike, Node, Tensor, at_least, is_string
+from dlcompile.graph import DimLike, Node, Tensor, at_least, nothing_of
 from dlcompile.transforms.rewrite import Answer, Table, made_by
 from dlcompile.transforms.shapes import compose, is_identity, is_splat, is_view
 
@@ -256,8 +256,7 @@ def gather_of_nothing(node: Node) -> Answer:
     x, y = node.inputs[0], node.output
     if x.type.size != 0 or y.type.size == 0:
         return None
-    nothing = np.array("", object) if is_string(y.dtype) else np.zeros((), y.dtype)
-    return ops.broadcast_to(nothing, y.shape)
+    return ops.broadcast_to(nothing_of(y.dtype), y.shape)
 
 
 MOVEMENT: Table = (

@@ -213,3 +213,32 @@ def squares_beyond_16_bits(b: Builder) -> None:
     x = b.given(np.array([[300, -400, 2], [20, 0.001, -3]], np.float16), constant=0)
     for op in ("ReduceL2", "ReduceSumSquare", "ReduceL1"):
         b.add(op, [x, b.integers([1])], tolerance=SUM)
+
+
+@found
+def pool_whose_windows_lie_half_outside(b: Builder) -> None:
+    """Vectorised by gcc, one element was read under another's condition."""
+    x = given(b, 1, 2, 3, 2)
+    b.add("AveragePool", [x], tolerance=SUM, count_include_pad=1, kernel_shape=[3, 3], pads=[2, 1, 2, 1], strides=[3, 1])
+    b.add("MaxPool", [x], tolerance=EXACT, kernel_shape=[3, 3], pads=[2, 1, 2, 1], strides=[3, 1])
+
+
+@found
+def large_odd_exponents(b: Builder) -> None:
+    """Rounded to float32 they were even."""
+    x = b.given(np.array([-1, -0.0, -np.inf, 2], np.float32), constant=0)
+    b.add("Pow", [x, b.given(np.array([2**31 - 1, -2**31 + 1, 2**31 - 1, 3], np.int32), constant=0)], tolerance=EXACT)
+
+
+@found
+def elements_of_what_a_row_keeps(b: Builder) -> None:
+    """Two elements of a softmax were read before the loop that computes it."""
+    y, = b.add("Softmax", [given(b, 2)], tolerance=TRANSCENDENTAL)
+    b.add("OneHot", [b.given(np.array([1, 0]), constant=0), b.given(np.float32(4), constant=0), y], tolerance=TRANSCENDENTAL)
+
+
+@found
+def slopes_of_a_size_from_data(b: Builder) -> None:
+    """A slope whose extent only a run knows, and which broadcasts there."""
+    chosen, = b.add("Compress", [given(b, 3), b.given(np.array([False, True, False]), constant=0)], tolerance=EXACT)
+    b.add("PRelu", [given(b, 2, 3), chosen], tolerance=SUM)

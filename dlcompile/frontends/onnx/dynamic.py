@@ -17,7 +17,7 @@ from dlcompile.frontends.onnx.shapes import assume_equal
 from dlcompile.graph import Dim, DimLike, Tensor, is_integer, make_constant, symbols_of
 
 _DEEP = 64  # operators that `partly_known` looks through
-_MOST = 2**16  # entries of an argument, which are dimensions, positions or amounts for each axis
+MOST_ENTRIES = 2**16  # entries of an argument, which are dimensions, positions or amounts for each axis
 
 ZERO, ONE = make_constant(np.int64(0)), make_constant(np.int64(1))
 
@@ -36,7 +36,7 @@ def partly_known(vector: Tensor, depth: int = _DEEP) -> list[DimLike | float | N
     count, node = vector.type.size, vector.producer
     inputs = () if node is None or depth == 0 else node.inputs
     numbers = [t.known is not None and all(isinstance(i, int) for i in t.known.ravel().tolist()) for t in inputs]
-    if inputs and vector.rank <= 1 and all(t.rank <= 1 and isinstance(t.type.size, int) and t.type.size <= _MOST for t in inputs):
+    if inputs and vector.rank <= 1 and all(t.rank <= 1 and isinstance(t.type.size, int) and t.type.size <= MOST_ENTRIES for t in inputs):
         match node.op:
             case "reshape":
                 return partly_known(inputs[0], depth - 1)
@@ -59,8 +59,8 @@ def entries_of(vector: Tensor, what: str) -> tuple[Tensor, list[DimLike | None]]
     if not isinstance(vector.type.size, int):
         count = f"{vector.type.size} entries, a number that only a run knows"
         raise UnsupportedOperatorError(f"the {what} has {count}; expected a fixed one")
-    if vector.type.size > _MOST:
-        raise ShapeError(f"the {what} has {vector.type.size} entries; expected at most {_MOST}")
+    if vector.type.size > MOST_ENTRIES:
+        raise ShapeError(f"the {what} has {vector.type.size} entries; expected at most {MOST_ENTRIES}")
     known = partly_known(vector)
     return ops.cast(ops.reshape(vector, (len(known),)), np.int64), known
 

@@ -16,7 +16,7 @@ from google.protobuf.message import DecodeError
 from onnx import TensorProto, numpy_helper
 
 from dlcompile.errors import DTypeError, InvalidModelError
-from dlcompile.graph import DTYPES, is_string
+from dlcompile.graph import DTYPES, nothing_of
 
 OLDEST_OPSET = 7  # what lies below goes through the version converter of the onnx package
 _PARSE_LIMIT = 2**31 - 1  # protobuf's own
@@ -226,7 +226,7 @@ def _dense(proto: onnx.SparseTensorProto, source: Source) -> np.ndarray:
     flat = np.ravel_multi_index(tuple(indices.T), shape) if indices.ndim == 2 and shape else indices.reshape(len(values))
     if (np.diff(flat) <= 0).any():
         raise InvalidModelError(f"{what}: its indices do not rise")
-    array = np.full(math.prod(shape), "" if is_string(values.dtype) else np.zeros((), values.dtype), values.dtype)
+    array = np.full(math.prod(shape), nothing_of(values.dtype), values.dtype)
     array[flat] = values
     return array.reshape(shape)
 

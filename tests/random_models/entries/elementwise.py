@@ -1,6 +1,7 @@
 """Arithmetic, logic, comparison, casts, activations."""
 from __future__ import annotations
 
+import ml_dtypes
 import numpy as np
 from onnx import helper
 
@@ -15,7 +16,7 @@ def unary(b: Builder, op: str) -> None:
     if op == "BitwiseNot" and b.opset < 18:
         raise Unsuitable(op)
     jumps = op in ("Floor", "Ceil", "Round", "Sign")
-    b.add(op, [b.pick(b.types(op), exact=jumps)], tolerance=ROUNDED if op in ("Sqrt", "Reciprocal") else EXTREMUM if op == "Relu" else EXACT)
+    b.add(op, [b.pick(b.types(op), exact=jumps)], tolerance=ROUNDED if op in ("Sqrt", "Reciprocal") else EXTREMUM if op in ("Relu", "Sign") else EXACT)
 
 
 @entry("Exp", "Log", "Sin", "Cos", "Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Tanh", "Asinh", "Acosh", "Atanh", "Erf", "Sigmoid", "Softplus",
@@ -80,7 +81,12 @@ def power(b: Builder, op: str) -> None:
 @entry("Max", "Min", "Sum", "Mean")
 def variadic(b: Builder, op: str) -> None:
     x = b.pick(b.types(op))
-    b.add(op, [x, *(b.partner(x, (x.dtype,), one_way=True) for _ in range(b.integer(0, 3)))], tolerance=EXTREMUM if op in ("Max", "Min") else SUM)
+    operands = [x, *(b.partner(x, (x.dtype,), one_way=True) for _ in range(b.integer(0, 3)))]
+    if op in ("Sum", "Mean") and v.is_float(x.dtype):  # 2*x + y in one rounding has no overflow on its way
+        finite = np.concatenate([o.array[np.isfinite(o.array)].astype(np.float64) for o in operands])
+        if np.abs(finite).max(initial=0) > float(ml_dtypes.finfo(x.dtype).max) / 8:
+            raise Unsuitable("a sum that overflows on its way")
+    b.add(op, operands, tolerance=EXTREMUM if op in ("Max", "Min") else SUM)
 
 
 @entry("Where")

@@ -43,5 +43,5 @@ def pool(b: Builder, op: str) -> None:
 
 @entry("GlobalMaxPool", "GlobalAveragePool", "GlobalLpPool")
 def global_pool(b: Builder, op: str) -> None:
-    x = b.pick(b.types(op), low=3, finite=True, accept=lambda value: 0 not in value.shape)
+    x = b.pick(b.types(op), low=3, finite=True, accept=lambda value: 0 not in value.shape and (op != "GlobalLpPool" or value.moderate))
     b.add(op, [x], tolerance=EXTREMUM if "Max" in op else SUM if "Average" in op else POWERS, **({"p": b.integer(1, 3)} if op == "GlobalLpPool" else {}))

@@ -13,7 +13,7 @@ from dlcompile.frontends.onnx.captures import captured
 from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
 from dlcompile.frontends.onnx.shapes import as_axis, assume_equal, assumptions, handed_up
 from dlcompile.frontends.onnx.values import Items, SequenceValue, Value, alike, rebuilt, tensors_of
-from dlcompile.graph import Graph, Tensor, is_string, later, make_input, symbols_in, unify
+from dlcompile.graph import Graph, Tensor, later, make_input, nothing_of, symbols_in, unify
 from dlcompile.graph.graph import Constraint
 
 
@@ -176,7 +176,7 @@ def scan_8(node: OnnxNode, lengths: Tensor | None, *operands: Tensor) -> list[Te
     formal = [make_input(f"formal{i}", t.dtype, t.shape[1 + (i >= states):]) for i, t in enumerate(operands)]
     imported = import_body(node, graph, formal)
     going = ops.lt(step, end)
-    yielded = [ops.select(going, y, formal[i] if i < states else _nothing(y.dtype)) for i, y in enumerate(imported.results)]
+    yielded = [ops.select(going, y, formal[i] if i < states else nothing_of(y.dtype)) for i, y in enumerate(imported.results)]
     body = imported.graph(graph.name or "scan", [*formal, step, end], yielded)
 
     example = [make_input(f"example{i}", t.dtype, t.shape[1:]) for i, t in enumerate(operands)]
@@ -189,10 +189,6 @@ def scan_8(node: OnnxNode, lengths: Tensor | None, *operands: Tensor) -> list[Te
                     num_carry=states, num_scanned=count + 2, length=steps)
     outer = Graph("examples", [*example, length, *inner], made, output_names=[f"result{i}" for i in range(len(made))])
     return list(ops.scan(outer, *operands, lengths, *imported.outer, num_carry=0, num_scanned=len(operands) + 1, length=batch))
-
-
-def _nothing(dtype: np.dtype) -> np.ndarray:
-    return np.array("", object) if is_string(dtype) else np.zeros((), dtype)
 
 
 def _entry(values: tuple[int, ...] | None, index: int) -> int:

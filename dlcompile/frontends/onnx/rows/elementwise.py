@@ -196,7 +196,7 @@ def prelu(node: OnnxNode, x: Tensor, slope: Tensor) -> Tensor:
     leaves as it is."""
     if node.scope.source.converted_from is not None and slope.rank == 1 and x.rank > 2:
         slope = ops.reshape(slope, (slope.shape[0], *(1,) * (x.rank - 2)))
-    return ops.prelu(x, slope)
+    return ops.prelu(*together(x, slope))
 
 
 @importer("Gelu", domain="com.microsoft")

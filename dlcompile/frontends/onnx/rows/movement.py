@@ -18,6 +18,7 @@ from dlcompile.graph import (
     floordiv,
     known_dims,
     make_constant,
+    nothing_of,
     product,
 )
 
@@ -299,7 +300,7 @@ def pad_by_attributes(node: OnnxNode, x: Tensor) -> Tensor:
 
 @importer("Pad", since=11)
 def pad(node: OnnxNode, x: Tensor, pads: Tensor, value: Tensor | None = None, axes: Tensor | None = None) -> Tensor:
-    value = make_constant(np.zeros((), x.dtype)) if value is None else ops.reshape(value, ())
+    value = make_constant(nothing_of(x.dtype)) if value is None else ops.reshape(value, ())
     amounts = cutting.positions(*dynamic.entries_of(pads, "padding"))
     if not dynamic.known_axes(axes):
         count = len(dynamic.entries_of(axes, "list of axes")[1])
@@ -338,10 +339,10 @@ def _pad(x: Tensor, mode: str, pads, value: Tensor, axes) -> Tensor:
 @importer("CenterCropPad", since=18)
 def center_crop_pad(node: OnnxNode, x: Tensor, shape: Tensor) -> Tensor:
     axes = as_axes(range(x.rank) if node["axes"] is None else node["axes"], x.rank)
-    zero = make_constant(np.zeros((), x.dtype))
+    nothing = make_constant(nothing_of(x.dtype))
     targets = dynamic.where_known(*dynamic.entries_of(shape, "target shape"))
     for axis, target in zip(axes, targets, strict=True):
-        x = cutting.fit_axis(x, axis, target, zero)
+        x = cutting.fit_axis(x, axis, target, nothing)
     return x
 
 

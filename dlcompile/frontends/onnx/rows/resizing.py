@@ -32,6 +32,8 @@ def _numbers(vector: Tensor, what: str) -> list[float | Tensor]:
         return value.ravel().tolist()
     if not isinstance(vector.type.size, int):
         raise UnsupportedOperatorError(f"the {what} are {vector.type}; expected a fixed number of entries")
+    if vector.type.size > dynamic.MOST_ENTRIES:
+        raise ShapeError(f"the {what} are {vector.type}; expected one or two for each axis")
     known, floats = dynamic.partly_known(vector), ops.cast(vector, np.float32)
     return [dynamic.entry(floats, i) if number is None else number for i, number in enumerate(known)]
 
