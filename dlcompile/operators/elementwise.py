@@ -292,6 +292,9 @@ register(Operator("select", "elementwise", infer=_infer_select, evaluate=_evalua
 
 def _infer_cast(types, attributes):
     _check_arity("cast", types, 1)
+    kinds = {types[0].dtype.kind, attributes["dtype"].kind}
+    if kinds == {"O", "c"}:
+        raise DTypeError(f"a cast of {types[0]} to {dtype_name(attributes['dtype'])}: complex numbers are not written as text")
     return TensorType(attributes["dtype"], types[0].shape)
 
 

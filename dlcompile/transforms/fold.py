@@ -13,6 +13,7 @@ from dlcompile.transforms.rewrite import ANY, ELEMENTWISE, Answer, Table, made_b
 SMALL = 1 << 18  # bytes that a folded constant may always have
 GROWTH = 8       # times the bytes of its operands that a larger one may have: widening eight-bit weights takes that
 WIDEST = 16      # times the bytes of all constants that the graph came with: packed weights of two bits as float32
+MOST_WORK = 1 << 32  # operations that are done here, but for products of weights: none in a window as large as memory
 REPEATING = ("broadcast_to", "iota", "pad")  # repeat what is there: cheaper to compute again than to store
 
 
@@ -66,6 +67,10 @@ def fold_into_table(node: Node) -> Answer:
 def _is_affordable(node: Node, most: int) -> bool:
     size = sum(t.type.nbytes for t in node.outputs) if all(t.type.is_static for t in node.outputs) else None
     if size is None:
+        return False
+    operator = OPERATORS[node.op]
+    work = operator.flops(tuple(t.type for t in node.inputs), tuple(t.type for t in node.outputs), node.attributes) if operator.flops else 0
+    if operator.family != "contraction" and not (isinstance(work, int) and work <= MOST_WORK):
         return False
     growth = 1 if node.op in REPEATING else GROWTH
     return size <= min(max(SMALL, growth * sum(t.type.nbytes for t in set(node.inputs))), most)

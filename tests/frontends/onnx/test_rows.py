@@ -215,6 +215,8 @@ def test_quantisation(zero, scale):
      {"reduction": "what"}, 18, InvalidModelError, "reduction 'what'"),
     ("Conv", [X, normal(4, 2, 3, 3)], {}, 13, ShapeError, "channels"),
     ("ConvTranspose", [X, normal(3, 2, 3, 3)], {"strides": [1, -2], "output_shape": [10, 8]}, 13, InvalidModelError, "must be positive"),
+    ("QuantizeLinear", [normal(3, 4), normal(3, 3)], {"axis": 1, "block_size": 2}, 21, ShapeError, "scales or zero points along axis 1.*3 and 2"),
+    ("DequantizeLinear", [np.ones((3, 4), np.int8), normal(5, 2)], {"axis": 1, "block_size": 2}, 21, ShapeError, "along axis 0.*5 and 3"),
     ("DepthToSpace", [X], {"blocksize": 2}, 13, ShapeError, "not a multiple of the block"),
     ("TopK", [X, np.array([9])], {"outputs": 2}, 11, InvalidModelError, "k is 9"),
     ("Resize", [X, None, np.array([1, 1, -2, 2], F)], {}, 13, ShapeError, "positive numbers"),

@@ -9,8 +9,8 @@ from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.frontends.onnx.reader import element_type
 from dlcompile.frontends.onnx.rows.casting import SATURATING, to_narrow
 from dlcompile.frontends.onnx.rows.contraction import centred, convolution, matmul_integer, per_channel
-from dlcompile.frontends.onnx.shapes import as_axis
-from dlcompile.graph import Tensor, integer_range, is_float, is_integer, make_constant
+from dlcompile.frontends.onnx.shapes import as_axis, assume_equal
+from dlcompile.graph import Tensor, ceildiv, integer_range, is_float, is_integer, make_constant
 from dlcompile.operators.quantization import quotient
 
 
@@ -21,6 +21,10 @@ def _along(values: Tensor, x: Tensor, node: OnnxNode) -> Tensor:
         return ops.reshape(values, ())
     axis, block = as_axis(node.get("axis", 1), x.rank), node.get("block_size", 0)
     if block:
+        if values.rank != x.rank:
+            raise ShapeError(f"the scale or zero point of {x.type} is {values.type}; expected one for each block of {block} along axis {axis}")
+        for a, (extent, size) in enumerate(zip(values.shape, x.shape)):
+            assume_equal(extent, ceildiv(size, block) if a == axis else size, f"scales or zero points along axis {a}:")
         count = values.shape[axis]
         wide = ops.broadcast_to(
             ops.expand_dims(values, axis + 1), (*values.shape[: axis + 1], block, *values.shape[axis + 1 :])
@@ -85,8 +89,8 @@ def _distance(x: Tensor, zero: Tensor, wide: np.dtype) -> Tensor:
 
 
 def _zeros(scale: Tensor, dtype: np.dtype) -> Tensor:
-    """The zero points where none are given."""
-    if scale.type.is_static:
+    """The zero points where none are given; an array of them where it is a small one, which a scale with no element in common with x need not be."""
+    if scale.type.is_static and scale.type.size <= 2**20:
         return make_constant(np.zeros(scale.shape, dtype))
     return ops.broadcast_to(make_constant(np.zeros((), dtype)), scale.shape)
 
