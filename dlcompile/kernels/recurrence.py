@@ -36,9 +36,11 @@ def split_recurrent(graph: Graph, target: Target) -> Graph:
 
 
 def _split(kind: str, attributes, inputs: tuple[Tensor, ...], lanes: int) -> tuple[Tensor, ...]:
-    x, w, r = inputs[:3]
-    given = optional_operands(attributes, inputs[3:])
-    gates, directions, hidden = GATES[kind], w.shape[0], r.shape[-1]
+    directions = 2 if attributes["direction"] == "bidirectional" else 1
+    x, *rest = inputs
+    w, r, *optional_inputs = (_of_directions(t, directions) if t.rank > 1 else t for t in rest)
+    given = optional_operands(attributes, optional_inputs)
+    gates, hidden = GATES[kind], r.shape[-1]
     padded = ceildiv(hidden, lanes) * lanes
     weights = _blocked(w, gates, lanes)  # [D, Hp/U, G, U, I]
     columns = directions * gates * padded
@@ -65,6 +67,11 @@ def _split(kind: str, attributes, inputs: tuple[Tensor, ...], lanes: int) -> tup
     return apply(f"{kind}_sequence", product, packed, *(optional[n] for n in present), present=present, hidden=hidden, lanes=lanes,
                  direction=attributes["direction"], activations=activations, clip=attributes["clip"],
                  linear_before_reset=bool(attributes.get("linear_before_reset")), input_forget=bool(attributes.get("input_forget")))
+
+
+def _of_directions(operand: Tensor, directions: int) -> Tensor:
+    """An operand [D, ...] where D may be a symbolic dimension, which has been checked to be the number of directions."""
+    return operand if operand.shape[0] == directions else ops.slice(operand, (0,) * operand.rank, (directions, *operand.shape[1:]))
 
 
 def _blocked(w: Tensor, gates: int, lanes: int) -> Tensor:

@@ -3,10 +3,11 @@ import numpy as np
 import onnx
 import pytest
 
+import dlcompile as dlc
 from dlcompile.errors import InvalidModelError, ShapeError, UnsupportedOperatorError
 from dlcompile.frontends.onnx import import_onnx
 from dlcompile.frontends.onnx.node import IMPORTERS, find_schema
-from tests.frontends.onnx.helpers import check, single
+from tests.frontends.onnx.helpers import assert_close, check, model, runtime, single
 
 pytest.importorskip("onnxruntime")
 F = np.float32
@@ -89,6 +90,18 @@ def test_old_forms(op, opset, operands, attributes, symbolic):
         **attributes,
     )
     check(made, feeds, rtol=1e-3)
+
+
+@pytest.mark.parametrize("op, gates", [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
+def test_weights_for_a_number_of_directions_that_is_a_dimension(op, gates):
+    """Two directions, and weights for 2*n of them, n being the batch."""
+    given = {"x": normal(5, 1, 3), "w": normal(2, gates * 4, 3), "r": normal(2, gates * 4, 4), "b": normal(2, gates * 8)}
+    node = onnx.helper.make_node(op, list(given), ["y", "h"], hidden_size=4, direction="bidirectional")
+    made = model([node], {name: (F, [5, "n", 3] if name == "x" else ["2*n", *a.shape[1:]]) for name, a in given.items()}, ["y", "h"], opset=14)
+    compiled = dlc.compile(made, cache=False)
+    assert_close(list(compiled.run(given).values()), runtime(made, given))
+    with pytest.raises(dlc.Error, match="2\\*n and 2 to be equal"):
+        compiled.run({name: np.concatenate([a, a], axis=int(name == "x")) for name, a in given.items()})
 
 
 @pytest.mark.parametrize("symbolic", [False, True])
