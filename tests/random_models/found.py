@@ -49,6 +49,14 @@ def slice_backwards_of_nothing(b):
 
 
 @found
+def slices_of_what_data_left_empty(b):
+    """An axis whose size only the run knows was taken to have a first and a last element."""
+    (nothing,) = b.add("NonZero", [b.given(np.zeros(3, np.float32), constant=0)], tolerance=EXACT)
+    for start, end, step in ((0, 2**31 - 1, -2), (-1, 2**31 - 1, 1), (0, 1, 1), (-1, -3, -1), (0, -1, 1)):
+        b.add("Slice", [nothing, b.integers([start]), b.integers([end]), b.integers([1]), b.integers([step])], tolerance=EXACT)
+
+
+@found
 def pool_of_no_images(b):
     b.add("MaxPool", [given(b, 0, 2, 4, 5)], tolerance=EXACT, kernel_shape=[3, 2])
 

@@ -211,7 +211,7 @@ def clamp(value: DimLike, low: DimLike, high: DimLike) -> DimLike:
     """min(max(value, low), high), where `high - low` is the size of an axis.
 
     The first and the last element of a dynamic axis are taken to be there: `x[:, -1:]` has one column, and that the
-    axis is not empty is checked when the model runs.
+    axis is not empty is checked when the model runs. Of an axis that only the run itself knows nothing is taken.
     """
     if isinstance(value, int) and value >= 10**9:  # what exporters write for "to the end", 2**31 - 1 and 2**63 - 1 too
         return high
@@ -230,6 +230,8 @@ def _smaller(a: DimLike, b: DimLike) -> DimLike:
 def _decided(a: DimLike, b: DimLike) -> DimLike:
     """max(a, b), where it helps under the assumption that no symbol is 0."""
     symbols = symbols_of(a) | symbols_of(b)
+    if any(s.source is not None for s in symbols):
+        return dim_max(a, b)
     shifted = {s.name: symbol(s.name) + 1 for s in symbols}
     for larger, smaller in ((a, b), (b, a)):
         if at_least(substitute(larger, shifted), substitute(smaller, shifted)):
