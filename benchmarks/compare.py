@@ -65,7 +65,8 @@ def openvino_engine(path: Path, arrays: dict[str, np.ndarray], threads: int, opt
     import openvino
 
     core = openvino.Core()
-    model = core.compile_model(core.read_model(path), "CPU", {"INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY"})
+    model = core.compile_model(core.read_model(path), "CPU", {
+        "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"})
     request = model.create_infer_request()
     values = list(arrays.values())
     return lambda: request.infer(values)

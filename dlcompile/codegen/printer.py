@@ -134,12 +134,13 @@ class _Printer:
         left = f"{tile.a} + {c_dim(tile.a_index)}, {c_dim(tile.a_row)}"
         taps = f"{c_dim(outer_taps)}, {c_dim(outer_step)}, {c_dim(inner_taps)}, {c_dim(inner_step)}"
         right = f"{tile.b} + {c_dim(tile.b_index)}"
+        result = self._argument(Address(tile.result, tile.result_index), pad)
         if tile.operation == "depthwise":
             yield (f"{pad}dlc_tile_depthwise_rows({tile.rows}, {tile.columns}, {c_dim(tile.valid_rows)}, {c_dim(tile.valid_columns)}, {left}, {taps}, "
-                   f"{right}, {c_dim(tile.b_row)}, {tile.result});")
+                   f"{right}, {c_dim(tile.b_row)}, {result});")
         else:
             yield (f"{pad}dlc_tile_contract({tile.rows}, {tile.columns}, {c_dim(tile.valid_rows)}, {left}, {taps}, "
-                   f"{c_dim(tile.channels)}, {c_dim(tile.a_column)}, {right}, {c_dim(tile.ahead)}, {tile.result});")
+                   f"{c_dim(tile.channels)}, {c_dim(tile.a_column)}, {right}, {c_dim(tile.ahead)}, {result});")
 
     def _invoke(self, call: Invoke, pad: str, depth: int) -> Iterator[str]:
         yield f"{pad}{call.function}({', '.join(self._argument(a, pad) for a in call.arguments)});"

@@ -153,7 +153,7 @@ class When:
 
 @dataclass(frozen=True)
 class Tile:
-    """result[i][j] of a tile of rows × columns, computed by a tile operation and left in the local buffer `result`. Of the rows the first
+    """result[i][j] of a tile of rows × columns, computed by a tile operation and left in the local buffer `result` from `result_index` on. Of the rows the first
     `valid_rows` exist, of the columns of a depthwise tile the first `valid_columns`; no others are read. `ahead` says how many elements
     after `b` the machine may fetch early because a later tile reads them (0: nothing).
 
@@ -178,6 +178,7 @@ class Tile:
     valid_rows: DimLike
     valid_columns: DimLike
     ahead: DimLike = 0
+    result_index: DimLike = 0
 
 
 @dataclass(frozen=True)
@@ -281,7 +282,7 @@ def dims(statement: Statement) -> tuple[DimLike, ...]:
             found += [offset, size]
         case Tile():
             found += [statement.a_index, statement.a_row, statement.a_column, statement.channels, statement.b_index, statement.b_row]
-            found += [d for tap in statement.taps for d in tap] + [statement.valid_rows, statement.valid_columns, statement.ahead]
+            found += [d for tap in statement.taps for d in tap] + [statement.valid_rows, statement.valid_columns, statement.ahead, statement.result_index]
         case Invoke(arguments=arguments):
             found += [d for a in arguments for d in _argument_dims(a)]
     for root in expressions(statement):
@@ -358,7 +359,7 @@ def _map_statement(statement: Statement, change: Callable[[DimLike], DimLike]) -
                 taps=tuple((change(n), change(s)) for n, s in statement.taps), channels=change(statement.channels),
                 b_index=change(statement.b_index), b_row=change(statement.b_row),
                 valid_rows=change(statement.valid_rows), valid_columns=change(statement.valid_columns),
-                ahead=change(statement.ahead))
+                ahead=change(statement.ahead), result_index=change(statement.result_index))
         case Invoke():
             arguments = tuple(_map_argument(a, change) for a in statement.arguments)
             return replace(statement, arguments=arguments)

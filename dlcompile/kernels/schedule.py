@@ -25,6 +25,7 @@ from dlcompile.kernels.program import (Argument, Buffer, Call, Constraint, Defin
                                        InputArgument, Kernel, OutputArgument, Port, Program, Reserve, Step)
 from dlcompile.kernels.rows import lower_cumulative, lower_rows
 from dlcompile.kernels.target import Target, resolve_target
+from dlcompile.kernels.winograd import Winograd, applies, choose_winograd, lower_winograd, pack_filters
 from dlcompile.transforms.pin import pin
 from dlcompile.transforms.pipeline import map_bodies
 
@@ -45,13 +46,13 @@ KEPT_COMPOSITES = frozenset(library.FORMS)
 
 
 def schedule(graph: Graph, target: Target | str = "native", *, precision: str = "default", name: str | None = None) -> Program:
-    """The program that computes `graph` on `target`. `precision` is "default" or "strict"."""
+    """The program that computes `graph` on `target`. `precision` is "default" or "strict", which computes convolutions as they are defined."""
     target = resolve_target(target)
     # a model may call a dimension `p` or `i0`, as loop variables are called: while there are loops, dimensions have names that no loop has
     apart = {s.name: symbol(f"{s.name}_dim") for g in _graphs(graph) for s in (*g.symbols, *map(Symbol, g.definitions))}
     prepared = _prepared(pin(graph, apart), target)
     _check_supported(prepared)
-    shared = _Shared()
+    shared = _Shared(precision)
     inputs = [contiguous(InputArgument(i), t.shape) for i, t in enumerate(prepared.inputs)]
     outputs = [OutputArgument(i) for i in range(len(prepared.outputs))]
     defined = frozenset(map(Symbol, prepared.definitions))
@@ -100,7 +101,8 @@ def _program(name: str, graph: Graph, steps: tuple[Step, ...], shared: _Shared) 
 class _Shared:
     """What the scheduling of a model's graph and that of the bodies in it have together."""
 
-    def __init__(self):
+    def __init__(self, precision: str):
+        self.strict = precision == "strict"
         self.memory = Memory()
         self.kernels: dict[KernelFunction, Kernel] = {}
         self.packed: dict[tuple, Tensor] = {}
@@ -123,6 +125,7 @@ class Scheduler:
                  sizes: Mapping[str, Element] | None = None, begin: Sequence[Step] = (), since: int = 0):
         self.sizes, self.begin, self.since = sizes or {}, begin, since
         self.graph, self.target, self.shared, self.memory = graph, target, shared, shared.memory
+        self._winograd: dict[Node, Winograd | None] = {}
         self.forced = frozenset(graph.outputs) | self._operands_in_memory()
         self.groups = fuse(graph, is_tile=self.is_tile, forced=self.forced, can_lower=self.can_lower)
         self.placement = Placement(graph, self.groups, self.memory, inputs, outputs)
@@ -133,6 +136,12 @@ class Scheduler:
     def is_tile(self, node: Node) -> bool:
         """Whether a tile operation can compute a product, once operands that are no strided arrays have been copied."""
         return analyse(node, lambda t: contiguous(InputArgument(0), t.shape)) is not None
+
+    def winograd(self, node: Node) -> Winograd | None:
+        """How a convolution is computed by Winograd's formulas; None where it is not."""
+        if node not in self._winograd:
+            self._winograd[node] = choose_winograd(node, self.target) if not self.shared.strict and applies(node) else None
+        return self._winograd[node]
 
     def _operands_in_memory(self) -> frozenset[Tensor]:
         """Views that must be copied because a kernel reads them through a pointer and they are not strided arrays."""
@@ -175,8 +184,11 @@ class Scheduler:
             contraction = analyse(node, lambda t: None if _is_view(t) and t not in self.forced else contiguous(InputArgument(id(t)), t.shape))
             if contraction is None:
                 return False
-            rows, vectors = plan_tile(contraction, self.target)
-            lower_contraction(group, context, Plan(contraction, rows, vectors, contiguous(InputArgument(0), (1,))))
+            nowhere = contiguous(InputArgument(0), (1,))
+            if (winograd := self.winograd(node)) is not None:
+                lower_winograd(group, context, winograd, nowhere)
+            else:
+                lower_contraction(group, context, Plan(contraction, *plan_tile(contraction, self.target), nowhere))
         else:
             FORMS[group.form](group, context)
         return True
@@ -236,6 +248,9 @@ class Scheduler:
             return CONTROL[group.form](node, self)
         if group.form != TILE:
             return self._calls(group, FORMS[group.form](group, self.context))
+        (node,) = group.anchors
+        if (winograd := self.winograd(node)) is not None:
+            return self._calls(group, lower_winograd(group, self.context, winograd, self._filters(node, winograd)))
         steps: list[Step] = []
         plan = self._plan(group, steps)
         return [*steps, *self._calls(group, lower_contraction(group, self.context, plan))]
@@ -285,12 +300,20 @@ class Scheduler:
         if contraction.depthwise:
             return Plan(contraction, rows, vectors, self.context.stored(rhs))
         if rhs.is_constant:
-            key = (rhs, width, _matrix_key(node))
-            if key not in self.shared.packed:
-                self.shared.packed[key] = make_constant(pack_constant(node, rhs.value, width))
-            packed = self.shared.packed[key]
-            return Plan(contraction, rows, vectors, self.placement.stored(packed))
+            packed = self._packed((rhs, width, _matrix_key(node)), lambda: pack_constant(node, rhs.value, width))
+            return Plan(contraction, rows, vectors, packed)
         return Plan(contraction, rows, vectors, self._pack_at_run_time(node, contraction, width, steps))
+
+    def _filters(self, node: Node, winograd: Winograd) -> Storage:
+        """The transformed filters of a convolution."""
+        filters, width = node.inputs[1], winograd.width(self.target)
+        return self._packed((filters, width, winograd.m), lambda: pack_filters(filters.value, winograd.m, width))
+
+    def _packed(self, key: tuple, make: Callable[[], np.ndarray]) -> Storage:
+        """Where a constant lies as a kernel wants it; `key` says what is made of which."""
+        if key not in self.shared.packed:
+            self.shared.packed[key] = make_constant(make())
+        return self.placement.stored(self.shared.packed[key])
 
     def _pack_at_run_time(self, node: Node, contraction: Contraction, width: int, steps: list[Step]) -> Storage:
         packing = analyse_packing(node, self.context.stored)

@@ -33,19 +33,19 @@ def tile_candidates(target: Target) -> tuple[tuple[int, int], ...]:
 @lru_cache(maxsize=4096)
 def choose_tile(target: Target, rows: DimLike, columns: DimLike, depth: DimLike) -> tuple[int, int]:
     """The tile (MR, NV) with the least estimated time for rows × columns results of `depth` terms each."""
-    terms = depth if isinstance(depth, int) else UNKNOWN
-
-    def time(tile: tuple[int, int]) -> float:
-        mr, nv = tile
-        width = nv * target.lanes
-        blocks = -(-columns // width) if isinstance(columns, int) else UNKNOWN / width + 0.5
-        if not isinstance(rows, int):
-            return blocks * UNKNOWN / mr * _tile_time(target, mr, nv, terms)
-        full, rest = divmod(rows, mr)
-        return blocks * (full * _tile_time(target, mr, nv, terms) + (_tile_time(target, rest, nv, terms) + REST_OVERHEAD if rest else 0.0))
-
     candidates = [tile for tile in tile_candidates(target) if not isinstance(rows, int) or tile[0] <= max(rows, 1)]
-    return min(candidates, key=lambda tile: (time(tile), -tile[0] * tile[1], -tile[1]))
+    return min(candidates, key=lambda tile: (product_time(target, rows, columns, depth, tile), -tile[0] * tile[1], -tile[1]))
+
+
+def product_time(target: Target, rows: DimLike, columns: DimLike, depth: DimLike, tile: tuple[int, int]) -> float:
+    """The cycles that rows × columns results of `depth` terms take with a tile (MR, NV)."""
+    mr, nv = tile
+    terms, width = depth if isinstance(depth, int) else UNKNOWN, nv * target.lanes
+    blocks = -(-columns // width) if isinstance(columns, int) else UNKNOWN / width + 0.5
+    if not isinstance(rows, int):
+        return blocks * UNKNOWN / mr * _tile_time(target, mr, nv, terms)
+    full, rest = divmod(rows, mr)
+    return blocks * (full * _tile_time(target, mr, nv, terms) + (_tile_time(target, rest, nv, terms) + REST_OVERHEAD if rest else 0.0))
 
 
 def _tile_time(target: Target, mr: int, nv: int, depth: int) -> float:

@@ -48,7 +48,8 @@ def product_in_float32(node: Node) -> Answer:
 
 
 def _product(node: Node, x: Tensor, w: Tensor) -> Tensor:
-    return ops.cast(apply(node.op, _real(x), _real(w), **node.attributes), np.int32)
+    exact = {"exact": True} if node.op == "conv_general" else {}
+    return ops.cast(apply(node.op, _real(x), _real(w), **node.attributes, **exact), np.int32)
 
 
 def _real(x: Tensor) -> Tensor:

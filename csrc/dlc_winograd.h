@@ -1,0 +1,102 @@
+/* The transforms of Winograd's convolution of 3x3 filters: F(m x m, 3 x 3) for m = 2 and 4 (Winograd 1980; Lavin and Gray, "Fast Algorithms for
+ * Convolutional Neural Networks", 2016).
+ *
+ * A tile of m x m results needs a = m + 2 rows and columns of the input, d. With the filter's transform U = G g G', which is made when the model
+ * is compiled, and V = B' d B, the tile is A' (U . V, summed over channels) A: a*a products where the definition takes 9*m*m. The sums over
+ * channels are a*a products of matrices, tiles x channels by channels x columns (dlc_contract.h).
+ */
+#ifndef DLC_WINOGRAD_H
+#define DLC_WINOGRAD_H
+
+#include "dlc_vector.h"
+
+/* to[i*step] = (B' d)[i]; d has m + 2 elements. */
+DLC_INLINE void dlc_winograd_b(const int m, const dlc_vf *d, dlc_vf *to, const int step)
+{
+    if (m == 2) {
+        to[0] = d[0] - d[2];
+        to[step] = d[1] + d[2];
+        to[2 * step] = d[2] - d[1];
+        to[3 * step] = d[3] - d[1];
+    } else {
+        const dlc_vf even = d[4] - 4.0f * d[2], odd = d[3] - 4.0f * d[1], near = d[4] - d[2], far = 2.0f * (d[3] - d[1]);
+        to[0] = 4.0f * d[0] - 5.0f * d[2] + d[4];
+        to[step] = even + odd;
+        to[2 * step] = even - odd;
+        to[3 * step] = near + far;
+        to[4 * step] = near - far;
+        to[5 * step] = 4.0f * d[1] - 5.0f * d[3] + d[5];
+    }
+}
+
+/* to[i*step] = (A' s)[i]; s has m + 2 elements, `to` gets m. */
+DLC_INLINE void dlc_winograd_a(const int m, const dlc_vf *s, dlc_vf *to, const int step)
+{
+    if (m == 2) {
+        to[0] = s[0] + s[1] + s[2];
+        to[step] = s[1] - s[2] + s[3];
+    } else {
+        const dlc_vf sum = s[1] + s[2], difference = s[1] - s[2], wide = s[3] + s[4], apart = s[3] - s[4];
+        to[0] = s[0] + sum + wide;
+        to[step] = difference + 2.0f * apart;
+        to[2 * step] = sum + 4.0f * wide;
+        to[3 * step] = difference + 8.0f * apart + s[5];
+    }
+}
+
+/* A vector of channels of a tile of the input: `rows` and `columns` of it exist, and `lanes` of the vector; the rest is 0. */
+DLC_INLINE void dlc_winograd_input_lanes(const int m, const int whole, const float *x, int64_t row_step, int64_t column_step, int64_t rows,
+                                         int64_t columns, int64_t lanes, float *v, int64_t plane)
+{
+    const int a = m + 2;
+    dlc_vf half[36], d[6], t[6];
+    for (int j = 0; j < a; ++j) {
+        DLC_UNROLL
+        for (int i = 0; i < a; ++i)
+            d[i] = whole ? dlc_load(x + i * row_step + j * column_step)
+                         : i < rows && j < columns ? dlc_load_partial(x + i * row_step + j * column_step, lanes) : (dlc_vf){0};
+        dlc_winograd_b(m, d, half + j, a);
+    }
+    for (int i = 0; i < a; ++i) {
+        dlc_winograd_b(m, half + i * a, t, 1);
+        DLC_UNROLL
+        for (int j = 0; j < a; ++j)
+            dlc_store(v + (i * a + j) * plane, t[j]);
+    }
+}
+
+/* v[(i*a + j)*plane + c] = (B' d B)[i][j] of channel c, where d[i][j] = x[i*row_step + j*column_step + c], 0 beyond `rows` and `columns`.
+ * v gets 0 for channels up to the next multiple of DLC_LANES. */
+DLC_INLINE void dlc_winograd_input(const int m, const float *x, int64_t row_step, int64_t column_step, int64_t rows, int64_t columns,
+                                   int64_t channels, float *v, int64_t plane)
+{
+    int64_t c = 0;
+    if (rows >= m + 2 && columns >= m + 2)
+        for (; c + DLC_LANES <= channels; c += DLC_LANES)
+            dlc_winograd_input_lanes(m, 1, x + c, row_step, column_step, rows, columns, DLC_LANES, v + c, plane);
+    for (; c < channels; c += DLC_LANES)
+        dlc_winograd_input_lanes(m, 0, x + c, row_step, column_step, rows, columns, channels - c, v + c, plane);
+}
+
+/* tile[(i*m + j)*NR + c] = (A' s A)[i][j] of column c < NR, where s[i][j] = sums[(i*a + j)*plane + c]. */
+DLC_INLINE void dlc_winograd_output(const int m, const int NR, const float *sums, int64_t plane, float *tile)
+{
+    const int a = m + 2;
+    for (int c = 0; c < NR; c += DLC_LANES) {
+        dlc_vf half[24], s[6], t[4];
+        for (int j = 0; j < a; ++j) {
+            DLC_UNROLL
+            for (int i = 0; i < a; ++i)
+                s[i] = dlc_load(sums + (i * a + j) * plane + c);
+            dlc_winograd_a(m, s, half + j, a);
+        }
+        for (int i = 0; i < m; ++i) {
+            dlc_winograd_a(m, half + i * a, t, 1);
+            DLC_UNROLL
+            for (int j = 0; j < m; ++j)
+                dlc_store(tile + (i * m + j) * NR + c, t[j]);
+        }
+    }
+}
+
+#endif

@@ -1,0 +1,222 @@
+"""Winograd's convolution: 3×3 filters by fewer multiplications, F(m×m, 3×3) for m = 2 and 4 (csrc/dlc_winograd.h has the formulas).
+
+Tiles of m×m results are taken in blocks that stay in the second-level cache. A thread transforms the tiles of a block once, then goes
+through blocks of columns: (m+2)² products, one for each position of a transformed tile, all on one tile operation; then each tile is
+transformed back, and the epilogue (bias, activation, residual) is evaluated on its m×m results while they are in the nearest cache:
+
+    for block of tiles, for block of columns
+        V[position][tile][channel] = input transform                (where the thread has not transformed this block already)
+        M[position][tile][column] = V[position] · U[position]        U: the filters, transformed and packed when the model is compiled
+        for tile: results[m][m][column] = output transform of M; epilogue
+
+Which is faster, this or the sum over nine taps, is what `choose_winograd` estimates. The roundings of F(4×4) are some ten times those of the plain sum
+(about 1e-5 of the largest result), and a NaN or an infinity reaches the whole of its tile.
+"""
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlcompile.graph import DimLike, Node, Tensor, ceildiv, dim_min, floordiv, mod, product, symbol
+from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, axes_symbols, linear_coefficients, viewed
+from dlcompile.kernels.contraction import FLOAT32, carry_forward
+from dlcompile.kernels.emit import INT64, Emitter, Parameters
+from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
+from dlcompile.kernels.ir import (Address, Apply, Assign, Declare, Index, Invoke, Let, Load, Local, LocalBuffer, Loop, Number, ScratchBuffer,
+                                  Statement, Store, Tile, When)
+from dlcompile.kernels.nest import Axis, nest
+from dlcompile.kernels.target import Target
+from dlcompile.kernels.tiling import FAR_BYTES_PER_CYCLE, L2_BYTES_PER_CYCLE, UNKNOWN, choose_tile, product_time
+
+BOOL = np.dtype(np.bool_)
+SIZES = (4, 2)  # m
+PLANE_GAP = 16  # floats between the planes of V and M, lest all of them fall into the same set of a cache
+INPUT_COST = {2: 40.0, 4: 130.0}  # cycles to transform a vector of channels of a tile of the input
+OUTPUT_COST = {2: 30.0, 4: 90.0}  # the same of a tile of results
+LEAST_WORK = 1_000_000  # operations of a convolution: what a smaller one could gain is not worth a longer kernel
+CACHE_SHARE = 5 / 8  # of the second-level cache, what a block of tiles may fill
+
+_G = {2: [[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]],
+      4: [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]}
+
+
+@dataclass(frozen=True)
+class Winograd:
+    """How a convolution is computed: F(m×m, 3×3), `tiles` in a block, `rows` × `vectors` the tile of the products."""
+
+    m: int
+    tiles: int
+    rows: int
+    vectors: int
+
+    def width(self, target: Target) -> int:
+        return self.vectors * target.lanes
+
+    @property
+    def planes(self) -> int:
+        """Positions of a transformed tile."""
+        return (self.m + 2) ** 2
+
+
+# -- whether, and how -------------------------------------------------------------------------------------------------------
+def applies(node: Node) -> bool:
+    """Whether a node is a convolution of constant 3×3 filters that take every pixel, in which roundings may move."""
+    if node.op != "conv_general" or node.attributes.get("exact") or any(t.dtype != FLOAT32 for t in (*node.inputs, node.output)):
+        return False
+    x, w = node.inputs
+    a = node.attributes
+    steps = (*a["strides"], *a["lhs_dilation"], *a["rhs_dilation"], a["groups"])
+    return (w.is_constant and w.shape[:-2] == (3, 3) and a["layout"] == "channels_last" and all(s == 1 for s in steps)
+            and all(p == (0, 0) for p in a["padding"]) and node.output.type.size != 0)
+
+
+def choose_winograd(node: Node, target: Target) -> Winograd | None:
+    """The fastest F(m×m, 3×3) for a convolution to which it applies; None where summing over the taps is estimated to be faster."""
+    batch, height, width, columns = node.output.shape
+    channels = node.inputs[1].shape[-2]
+    known = [n if isinstance(n, int) else assumed for n, assumed in ((batch, 1), (height, UNKNOWN), (width, UNKNOWN))]
+    rows, vectors = choose_tile(target, width, columns, 9 * channels)
+    direct = known[0] * known[1] * product_time(target, known[2], columns, 9 * channels, (rows, vectors))
+    if isinstance(node.output.type.size, int) and 2 * 9 * channels * node.output.type.size < LEAST_WORK:
+        return None
+    direct = max(direct, 9 * channels * columns * 4 / FAR_BYTES_PER_CYCLE)
+    best, found = direct, None
+    for m in SIZES:
+        plan = _plan(m, (batch, height, width), channels, columns, target)
+        time = _time(plan, known, channels, columns, target)
+        if time < best:
+            best, found = time, plan
+    return found
+
+
+def _tile_count(m: int, batch: DimLike, height: DimLike, width: DimLike) -> DimLike:
+    return batch * ceildiv(height, m) * ceildiv(width, m)
+
+
+def _plan(m: int, extents: tuple[DimLike, DimLike, DimLike], channels: int, columns: int, target: Target) -> Winograd:
+    tiles, planes = _tile_count(m, *extents), (m + 2) ** 2
+    padded = ceildiv(channels, target.lanes) * target.lanes
+    _, vectors = choose_tile(target, UNKNOWN, columns, channels)
+    most = max(4, int(target.l2_bytes * CACHE_SHARE) // (planes * (padded + vectors * target.lanes) * 4))
+    block = most if not isinstance(tiles, int) else ceildiv(tiles, ceildiv(tiles, most))
+    rows, vectors = choose_tile(target, block, columns, channels)
+    return Winograd(m, block, rows, vectors)
+
+
+def _time(plan: Winograd, known: list[int], channels: int, columns: int, target: Target) -> float:
+    """Cycles, as far as they can be told beforehand."""
+    tiles = _tile_count(plan.m, *known)
+    blocks, rest = divmod(tiles, plan.tiles)
+    tile = (plan.rows, plan.vectors)
+    products = blocks * product_time(target, plan.tiles, columns, channels, tile) + (product_time(target, rest, columns, channels, tile) if rest else 0)
+    filters = plan.planes * channels * columns * 4
+    stream = filters * (blocks + (rest > 0)) / (L2_BYTES_PER_CYCLE if filters <= target.l2_bytes // 4 else FAR_BYTES_PER_CYCLE)
+    transforms = tiles * (ceildiv(channels, target.lanes) * INPUT_COST[plan.m] + ceildiv(columns, target.lanes) * OUTPUT_COST[plan.m])
+    return max(plan.planes * products, stream) + transforms
+
+
+# -- filters ----------------------------------------------------------------------------------------------------------------
+def pack_filters(w: np.ndarray, m: int, width: int) -> np.ndarray:
+    """Filters [3, 3, C, O] as U = G w G', [ceil(O / width)][(m+2)²][C][width], zeros after the last column."""
+    g = np.array(_G[m])
+    u = np.einsum("pi,qj,ijco->pqco", g, g, w.astype(np.float64)).astype(np.float32)
+    planes, (channels, columns) = (m + 2) ** 2, w.shape[2:]
+    blocks = -(-columns // width)
+    padded = np.zeros((planes, channels, blocks * width), np.float32)
+    padded[..., :columns] = u.reshape(planes, channels, columns)
+    return np.ascontiguousarray(padded.reshape(planes, channels, blocks, width).transpose(2, 0, 1, 3))
+
+
+# -- lowering ---------------------------------------------------------------------------------------------------------------
+def lower_winograd(group: Group, context: Context, plan: Winograd, filters: Storage) -> Lowered:
+    """The loops that the module's docstring shows."""
+    (node,) = group.anchors
+    target, m, planes, width = context.target, plan.m, plan.planes, plan.width(context.target)
+    batch, height, breadth, columns = node.output.shape
+    _, in_height, in_breadth, channels = node.inputs[0].shape
+    down, across = ceildiv(height, m), ceildiv(breadth, m)
+    count = batch * down * across
+    blocks, panels = ceildiv(count, plan.tiles), ceildiv(columns, width)
+    padded = ceildiv(channels, target.lanes) * target.lanes
+    v_plane, m_plane = plan.tiles * padded + PLANE_GAP, plan.tiles * width + PLANE_GAP
+
+    parameters = Parameters()
+    source, base, strides = _strided(node.inputs[0], context.stored)
+    x, u = parameters.read(source.argument, FLOAT32), parameters.read(filters.argument, FLOAT32)
+    block, panel = (symbol(name, extent) if extent != 1 else 0 for name, extent in (("block", blocks), ("nb", panels)))
+    here = dim_min(plan.tiles, count - block * plan.tiles)  # tiles of this block
+    counted = () if isinstance(here, int) else (Let("here", Index(here, INT64)),)
+    here = symbol("here", plan.tiles + 1) if counted else here
+    n, ty, tx = (symbol(name, extent) if extent != 1 else 0 for name, extent in (("n", batch), ("ty", down), ("tx", across)))
+    t = symbol("t", plan.tiles) if here != 1 else 0
+
+    which: list[Statement] = []
+    position = block * plan.tiles + t
+    for coordinate, value in ((n, floordiv(position, down * across)), (ty, mod(floordiv(position, across), down)), (tx, mod(position, across))):
+        if coordinate != 0:
+            which.append(Let(str(coordinate), Index(value, INT64)))
+
+    # into V
+    corner = base + n * strides[0] + ty * m * strides[1] + tx * m * strides[2]
+    transform = Invoke("dlc_winograd_input", (
+        m, Address(x, corner), strides[1], strides[2], in_height - ty * m, in_breadth - tx * m, channels, Address("v", t * padded), v_plane),
+        "dlc_winograd.h")
+    fill: tuple[Statement, ...] = (*_loop("t", here, (*which, transform)), Assign("held", Index(block, INT64)))
+    stale = Apply("ne", (Local("held", INT64), Index(block, INT64)), BOOL)
+
+    # into M
+    rows, q = ceildiv(here, plan.rows), symbol("q", planes)
+    rb = symbol("rb", rows) if rows != 1 else 0
+    far = planes * channels * columns * 4 > target.l2_bytes // 2
+    tile = Tile("contract", "sums", plan.rows, width, "v", q * v_plane + rb * plan.rows * padded, padded, 1, ((1, 0), (1, 0)), channels,
+                u, filters.offset + (panel * planes + q) * (channels * width), width, dim_min(plan.rows, here - rb * plan.rows), width,
+                channels * width if far else 0, q * m_plane + rb * plan.rows * width)
+    products = _loop("q", planes, _loop("rb", rows, (tile,)))
+
+    # out of M
+    body, views = group.body_and_views()
+    emitter = Emitter(parameters, context.readable(group.root), group.shared())
+    y, x_in_tile, j = symbol("y", m), symbol("x", m), symbol("j", width)
+    column = panel * width + j if columns != 1 else 0
+    at: Coordinates = (n, *(part * m + i if extent != 1 else 0 for part, i, extent in ((ty, y, height), (tx, x_in_tile, breadth))), column)
+
+    def tile_value(where: Coordinates):
+        if where != at:
+            raise CannotFuse(f"the result of {node.op} is used at other coordinates")
+        return Load("tile", (y * m + x_in_tile) * width + j, FLOAT32)
+
+    emitter.overrides[node.output] = tile_value
+    body_at = carry_forward(group, node.output, at, body)
+    value = emitter.value(body, body_at)
+    root = context.stored(group.root)
+    store = Store(parameters.write(root.argument, group.root.dtype), root.index(forward(views, body_at)), value)
+    inside = (Axis("y", dim_min(m, height - ty * m)), Axis("x", dim_min(m, breadth - tx * m)), Axis("j", dim_min(width, columns - panel * width)))
+    back = (*which, LocalBuffer("tile", FLOAT32, m * m * width),
+            Invoke("dlc_winograd_output", (m, width, Address("sums", t * width), m_plane, Address("tile")), "dlc_winograd.h"),
+            *nest(inside, (*emitter.lets, store), parallel=False))
+
+    where = [Let(str(c), Index(v, INT64)) for c, v in ((block, floordiv(symbol("p"), panels)), (panel, mod(symbol("p"), panels))) if c != 0]
+    statements = (*where, *counted, When(stale, fill), *products, *_loop("t", here, back))
+    work = 2 * 9 * channels * product(node.output.shape) + cost(group.nodes - {node})
+    parallel = worth_sharing(work, 100_000) and not (blocks == 1 and panels == 1)
+    loops = (ScratchBuffer("v", FLOAT32, 0, planes * v_plane), ScratchBuffer("sums", FLOAT32, planes * v_plane, planes * m_plane),
+             Declare("held", Number(-1, INT64)), Loop("p", blocks * panels, statements, "parallel" if parallel else "serial"))
+    return finish(parameters, loops, "winograd", parallel, 4 * planes * (v_plane + m_plane))
+
+
+def _loop(name: str, extent: DimLike, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
+    """A loop; only its body where there is one turn."""
+    return body if extent == 1 else (Loop(name, extent, body),)
+
+
+def _strided(x: Tensor, stored: Callable[[Tensor], Storage | None]) -> tuple[Storage, DimLike, list[DimLike]]:
+    """(storage, index of the first element, stride of each axis) of the input. CannotFuse where its channels do not follow each other."""
+    at = axes_symbols(x.shape, "l")
+    base, coordinates = viewed(x, at, lambda t: stored(t) is not None)
+    storage = stored(base)
+    linear = None if storage is None else linear_coefficients(storage.index(coordinates), at)
+    if linear is None or (at[-1] != 0 and linear[1][-1] != 1):
+        raise CannotFuse("the input of a convolution is no strided array")
+    return storage, *linear

@@ -1,0 +1,103 @@
+"""Convolutions by Winograd's formulas: every shape of tile and block, whatever follows them, and when they are chosen."""
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from tests.kernels.build import EMULATED, RUNNABLE, Case, check
+from tests.kernels.test_forms import RNG, concatenated, single, tensor
+
+from dlcompile import ops
+from dlcompile.codegen import generate
+from dlcompile.graph import Graph, Tensor, make_input, symbol
+from dlcompile.kernels import schedule as scheduling
+from dlcompile.kernels import winograd
+from dlcompile.kernels.schedule import schedule
+from dlcompile.kernels.target import TARGETS
+from dlcompile.operators import evaluate
+from dlcompile.runtime import load
+from dlcompile.toolchain import build
+
+TOLERANCE = {2: 1e-5, 4: 3e-5}
+
+
+def convolution(x, out: int, pads=((1, 1), (1, 1))) -> Tensor:
+    filters = RNG.standard_normal((3, 3, x.shape[-1], out)).astype(np.float32)
+    return ops.conv_general(x, filters, padding=pads, layout="channels_last")
+
+
+def cases() -> list[Case]:
+    made = []
+    for n, h, w, c, o in ((1, 14, 14, 16, 32), (2, 13, 17, 5, 35), (1, 1, 1, 8, 8), (3, 2, 9, 1, 1), (1, 5, 4, 40, 17), (2, 8, 8, 33, 64)):
+        made.append(single(f"{(n, h, w, c)} {o}", lambda t, o=o: ops.maximum(ops.add(convolution(t, o), np.linspace(-1, 1, o, dtype=np.float32)), 0.0),
+                           tensor(n, h, w, c)))
+        made.append(single(f"{(n, h, w, c)} {o}, unpadded", lambda t, o=o: convolution(t, o, ((0, 0), (0, 0))), tensor(n, h + 2, w + 2, c)))
+    made += [
+        single("residual", lambda t: ops.maximum(ops.add(convolution(t, 24), t), 0.0), tensor(1, 9, 11, 24)),
+        single("sides padded differently", lambda t: convolution(t, 6, ((2, 0), (0, 3))), tensor(1, 7, 9, 3)),
+        single("channels first", lambda t: ops.conv_general(t, RNG.standard_normal((7, 5, 3, 3)).astype(np.float32), padding=((1, 1), (1, 1))),
+               tensor(2, 5, 6, 10)),
+        single("transposed afterwards", lambda t: ops.transpose(convolution(t, 10), (0, 3, 1, 2)), tensor(1, 6, 7, 4)),
+        single("padded and joined in place", concatenated, tensor(1, 8, 8, 8)),
+        single("one after another", lambda t: convolution(ops.tanh(convolution(t, 12)), 5), tensor(1, 10, 10, 3)),
+    ]
+    image = make_input("image", np.float32, (symbol("wn"), symbol("wh"), symbol("ww"), 8))
+    made.append(single("symbolic", lambda t: convolution(t, 20), (image, RNG.standard_normal((2, 11, 13, 8)).astype(np.float32))))
+    return made
+
+
+def choose(m: int, tiles: int):
+    """A choice of F(m×m) in blocks of so many tiles, whatever it costs."""
+    def chosen(node, target):
+        (batch, height, width, columns), channels = node.output.shape, node.inputs[1].shape[-2]
+        plan = winograd._plan(m, (batch, height, width), channels, columns, target)
+        return replace(plan, tiles=tiles, rows=min(plan.rows, tiles))
+
+    return chosen
+
+
+@pytest.mark.parametrize("target", RUNNABLE + EMULATED, ids=lambda t: t.name)
+@pytest.mark.parametrize("m, tiles", [(2, 7), (4, 5), (4, 64)])
+def test_against_the_definition(m, tiles, target, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(scheduling, "choose_winograd", choose(m, tiles))
+    made = cases()
+    for case in made:
+        case.tolerance = TOLERANCE[m]
+    program = schedule(Graph("g", [t for c in made for t, _ in c.inputs], [t for c in made for t in c.outputs]), target)
+    assert sum(call.form == "winograd" for call in program.calls) >= len(made)
+    check(made, target, tmp_path)
+
+
+def layer(height: int, width: int, channels: int, out: int, batch=1, **options) -> Graph:
+    x = make_input("x", np.float32, (batch, height, width, channels))
+    kernel = RNG.standard_normal((3, 3, channels // options.get("groups", 1), out)).astype(np.float32)
+    options = {"padding": ((1, 1), (1, 1)), "layout": "channels_last", **options}
+    return Graph("layer", [x], [ops.conv_general(x, kernel, **options)])
+
+
+def forms(graph: Graph, **options) -> set[str]:
+    return {call.form for call in schedule(graph, "x86-64-v3", **options).calls if call.form in ("winograd", "convolution")}
+
+
+def test_where_it_is_chosen() -> None:
+    assert forms(layer(56, 56, 64, 64)) == {"winograd"}
+    assert forms(layer(14, 14, 256, 256)) == {"winograd"}
+    assert forms(layer(symbol("h"), symbol("w"), 64, 64, symbol("n"))) == {"winograd"}
+    assert forms(layer(56, 56, 64, 64), precision="strict") == {"convolution"}
+    assert forms(layer(56, 56, 64, 64, exact=True)) == {"convolution"}
+    assert forms(layer(5, 5, 8, 8)) == {"convolution"}
+    assert forms(layer(224, 224, 3, 32)) == {"convolution"}  # three channels: the transforms cost more than they save
+    for options in ({"strides": (2, 2)}, {"rhs_dilation": (2, 2)}, {"groups": 2}):
+        assert forms(layer(56, 56, 64, 64, **options)) == {"convolution"}
+
+
+def test_accuracy_and_threads(tmp_path) -> None:
+    """1e-5 of the largest result with many channels; the bits are the same for any number of threads."""
+    graph = layer(20, 22, 300, 70)
+    x = RNG.standard_normal((1, 20, 22, 300)).astype(np.float32)
+    (exact,) = evaluate(graph, [x])
+    library = build(generate(schedule(graph, TARGETS[RUNNABLE[-1].name]), RUNNABLE[-1]), tmp_path / "layer.so")
+    results = [load(library, threads=threads)(x) for threads in (1, 2, 3, 7)]
+    assert all(np.array_equal(results[0], other) for other in results[1:])
+    assert np.abs(results[0] - exact).max() <= 2e-5 * np.abs(exact).max()
