@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import Tensor, integer_range, is_integer
+from dlcompile.graph import Tensor, integer_range, is_integer, nothing_of
 from dlcompile.operators.composite import composite, scalar
 
 
@@ -46,8 +46,8 @@ def dequantize_linear(attributes, x: Tensor, scale: Tensor, zero_point: Tensor) 
 
 @composite("trilu", rounds=False)
 def trilu(attributes, x: Tensor) -> Tensor:
-    """The elements on and above (lower: below) diagonal k of the last two axes, 0 elsewhere"""
+    """The elements on and above (lower: below) diagonal k of the last two axes, 0 or the empty text elsewhere"""
     row, column = (ops.iota(np.int64, x.shape[-2:], axis) for axis in (0, 1))
     edge = ops.add(row, ops.reshape(ops.shape_vector((attributes["k"],)), ()))
     inside = ops.ge(column, edge) if attributes["upper"] else ops.le(column, edge)
-    return ops.select(inside, x, ops.as_tensor(np.zeros((), x.dtype)))
+    return ops.select(inside, x, nothing_of(x.dtype))

@@ -56,6 +56,14 @@ def test_everything_that_moves_elements():
     assert y.tolist() == np.tile(np.where(table == "a", "Ä", table), (1, 2)).tolist()
 
 
+def test_triangles():
+    nodes = [helper.make_node("Trilu", ["x"], ["upper"]), helper.make_node("Trilu", ["x", "k"], ["lower"], upper=0)]
+    model = model_of(nodes, [("x", STRING, ["n", 3]), ("k", INT64, [])], [("upper", STRING, None), ("lower", STRING, None)])
+    x = strings(list("abcdef"), (2, 3))
+    upper, lower = every_way(model, x, np.array(-1))
+    assert upper.tolist() == [["a", "b", "c"], ["", "e", "f"]] and lower.tolist() == [["", "", ""], ["d", "", ""]]
+
+
 def test_no_string_of_a_model_is_c_text():
     evil = b'");system("id");//*/ \\ ??/ \x00 \xff'
     model = model_of([helper.make_node("StringConcat", ["x", "k"], ["y"])], [("x", STRING, [1])], [("y", STRING, [1])],

@@ -10,9 +10,8 @@ from dlcompile.errors import InvalidModelError, ShapeError, UnsupportedOperatorE
 from dlcompile.frontends.onnx import dynamic
 from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
 from dlcompile.frontends.onnx.reader import element_type
-from dlcompile.frontends.onnx.rows.elementwise import scalar
 from dlcompile.frontends.onnx.shapes import as_axis, assume_equal
-from dlcompile.graph import Tensor, at_least, ceildiv, dim_max, is_float, known_dims, make_constant
+from dlcompile.graph import Tensor, at_least, ceildiv, dim_max, is_float, known_dims, make_constant, nothing_of
 
 _VALUES = {"value_float": np.float32, "value_floats": np.float32, "value_int": np.int64, "value_ints": np.int64,
            "value_string": object, "value_strings": object}
@@ -121,7 +120,7 @@ def one_hot(node: OnnxNode, indices: Tensor, depth: Tensor, values: Tensor) -> T
 
 @importer("Trilu", since=14)
 def trilu(node: OnnxNode, x: Tensor, k: Tensor | None = None) -> Tensor:
-    """The upper or lower triangle of the last two axes, from the diagonal `k` on; zeros elsewhere."""
+    """The upper or lower triangle of the last two axes, from the diagonal `k` on; zeros, or empty texts, elsewhere."""
     if x.rank < 2:
         raise ShapeError(f"expected at least two axes, not {x.type}")
     known = 0 if k is None else constant_value(k)
@@ -131,7 +130,7 @@ def trilu(node: OnnxNode, x: Tensor, k: Tensor | None = None) -> Tensor:
     row, column = (ops.iota(np.int64, x.shape[-2:], axis) for axis in (0, 1))
     diagonal = ops.add(row, offset)
     keep = ops.ge(column, diagonal) if node["upper"] else ops.le(column, diagonal)
-    return ops.select(keep, x, scalar(0, x))
+    return ops.select(keep, x, nothing_of(x.dtype))
 
 
 MOST_COMPUTED = 1 << 24  # elements of a window that is computed now rather than when the model runs
