@@ -14,7 +14,7 @@ Which is faster, this or the sum over nine taps, is what `choose_winograd` estim
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ from dlcompile.kernels.ir import (Address, Apply, Assign, Declare, Index, Invoke
                                   Statement, Store, Tile, When)
 from dlcompile.kernels.nest import Axis, nest
 from dlcompile.kernels.target import Target
-from dlcompile.kernels.tiling import FAR_BYTES_PER_CYCLE, L2_BYTES_PER_CYCLE, UNKNOWN, choose_tile, product_time
+from dlcompile.kernels.tiling import FAR_BYTES_PER_CYCLE, UNKNOWN, choose_tile, product_time
 
 BOOL = np.dtype(np.bool_)
 SIZES = (4, 2)  # m
@@ -36,7 +36,11 @@ PLANE_GAP = 16  # floats between the planes of V and M, lest all of them fall in
 INPUT_COST = {2: 40.0, 4: 130.0}  # cycles to transform a vector of channels of a tile of the input
 OUTPUT_COST = {2: 30.0, 4: 90.0}  # the same of a tile of results
 LEAST_WORK = 1_000_000  # operations of a convolution: what a smaller one could gain is not worth a longer kernel
-CACHE_SHARE = 5 / 8  # of the second-level cache, what a block of tiles may fill
+CACHE_SHARE = 3 / 4  # of the second-level cache, what a block of tiles may fill
+BLOCKS = (1, 2, 4)  # blocks to choose from, in that measure
+FEW_BLOCKS = 4
+THREADS = 4  # what the estimates are made for
+SEEN_SHARE = 0.4  # of the time that traffic with the distant caches takes
 
 _G = {2: [[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]],
       4: [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]}
@@ -73,48 +77,54 @@ def applies(node: Node) -> bool:
 
 
 def choose_winograd(node: Node, target: Target) -> Winograd | None:
-    """The fastest F(m×m, 3×3) for a convolution to which it applies; None where summing over the taps is estimated to be faster."""
+    """The fastest way for a convolution to which Winograd's formulas apply; None where summing over the taps is estimated to be faster."""
     batch, height, width, columns = node.output.shape
-    channels = node.inputs[1].shape[-2]
-    known = [n if isinstance(n, int) else assumed for n, assumed in ((batch, 1), (height, UNKNOWN), (width, UNKNOWN))]
-    rows, vectors = choose_tile(target, width, columns, 9 * channels)
-    direct = known[0] * known[1] * product_time(target, known[2], columns, 9 * channels, (rows, vectors))
-    if isinstance(node.output.type.size, int) and 2 * 9 * channels * node.output.type.size < LEAST_WORK:
+    channels, size = node.inputs[1].shape[-2], node.output.type.size
+    if isinstance(size, int) and 2 * 9 * channels * size < LEAST_WORK:
         return None
-    direct = max(direct, 9 * channels * columns * 4 / FAR_BYTES_PER_CYCLE)
-    best, found = direct, None
-    for m in SIZES:
-        plan = _plan(m, (batch, height, width), channels, columns, target)
-        time = _time(plan, known, channels, columns, target)
-        if time < best:
-            best, found = time, plan
-    return found
+    known = [n if isinstance(n, int) else assumed for n, assumed in ((batch, 1), (height, UNKNOWN), (width, UNKNOWN))]
+    tile = choose_tile(target, width, columns, 9 * channels)
+    taps = 9 * channels * columns * 4 / FAR_BYTES_PER_CYCLE
+    direct = max(known[0] * known[1] * product_time(target, known[2], columns, 9 * channels, tile), taps)
+    plans = [plan for m in SIZES for plan in _plans(m, _tile_count(m, batch, height, width), channels, columns, target)]
+    times = [_time(plan, _tile_count(plan.m, *known), channels, columns, target) for plan in plans]
+    best = min(range(len(plans)), key=times.__getitem__)
+    return plans[best] if times[best] < direct else None
 
 
 def _tile_count(m: int, batch: DimLike, height: DimLike, width: DimLike) -> DimLike:
     return batch * ceildiv(height, m) * ceildiv(width, m)
 
 
-def _plan(m: int, extents: tuple[DimLike, DimLike, DimLike], channels: int, columns: int, target: Target) -> Winograd:
-    tiles, planes = _tile_count(m, *extents), (m + 2) ** 2
+def _plans(m: int, tiles: DimLike, channels: int, columns: int, target: Target) -> Iterator[Winograd]:
+    """F(m×m) with blocks that fill the cache, and with larger ones, for which the filters are read less often."""
     padded = ceildiv(channels, target.lanes) * target.lanes
-    _, vectors = choose_tile(target, UNKNOWN, columns, channels)
-    most = max(4, int(target.l2_bytes * CACHE_SHARE) // (planes * (padded + vectors * target.lanes) * 4))
-    block = most if not isinstance(tiles, int) else ceildiv(tiles, ceildiv(tiles, most))
-    rows, vectors = choose_tile(target, block, columns, channels)
-    return Winograd(m, block, rows, vectors)
+    rows, vectors = choose_tile(target, symbol("tiles"), columns, channels)
+    most = max(4, int(target.l2_bytes * CACHE_SHARE) // ((m + 2) ** 2 * (padded + vectors * target.lanes) * 4))
+    for times in BLOCKS:
+        if isinstance(tiles, int) and tiles <= FEW_BLOCKS * most * times:  # alike, for the last one of them would be a large part of the work
+            block = ceildiv(tiles, ceildiv(tiles, most * times))
+            yield Winograd(m, block, *choose_tile(target, block, columns, channels))
+        else:
+            yield Winograd(m, max(1, most * times // rows) * rows, rows, vectors)
 
 
-def _time(plan: Winograd, known: list[int], channels: int, columns: int, target: Target) -> float:
-    """Cycles, as far as they can be told beforehand."""
-    tiles = _tile_count(plan.m, *known)
+def _time(plan: Winograd, tiles: int, channels: int, columns: int, target: Target) -> float:
+    """Cycles, as far as they can be told beforehand: those of the products, what of the traffic with the distant caches is seen although
+    arithmetic goes on meanwhile, and the transforms. Work is in pieces of a block and a panel, and a block that several threads work on is
+    transformed by each of them."""
     blocks, rest = divmod(tiles, plan.tiles)
-    tile = (plan.rows, plan.vectors)
+    tile, panels = (plan.rows, plan.vectors), ceildiv(columns, plan.width(target))
     products = blocks * product_time(target, plan.tiles, columns, channels, tile) + (product_time(target, rest, columns, channels, tile) if rest else 0)
-    filters = plan.planes * channels * columns * 4
-    stream = filters * (blocks + (rest > 0)) / (L2_BYTES_PER_CYCLE if filters <= target.l2_bytes // 4 else FAR_BYTES_PER_CYCLE)
-    transforms = tiles * (ceildiv(channels, target.lanes) * INPUT_COST[plan.m] + ceildiv(columns, target.lanes) * OUTPUT_COST[plan.m])
-    return max(plan.planes * products, stream) + transforms
+    filters, block = plan.planes * channels * columns * 4, plan.planes * channels * plan.tiles * 4
+    far = filters * (blocks + (rest > 0)) if filters > target.l2_bytes // 4 else 0
+    far += (blocks + (rest > 0)) * block * (panels - 1) if block > target.l2_bytes * CACHE_SHARE else 0
+    into = tiles * ceildiv(channels, target.lanes) * INPUT_COST[plan.m]
+    out_of = tiles * ceildiv(columns, target.lanes) * OUTPUT_COST[plan.m]
+    compute, stream = plan.planes * products, far / FAR_BYTES_PER_CYCLE
+    blocks += rest > 0
+    uneven = ceildiv(blocks * panels, THREADS) * THREADS / (blocks * panels)
+    return (max(compute + SEEN_SHARE * stream, stream) + out_of) * uneven + into * (1 + (THREADS - 1) / blocks)
 
 
 # -- filters ----------------------------------------------------------------------------------------------------------------

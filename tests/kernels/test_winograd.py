@@ -1,8 +1,6 @@
 """Convolutions by Winograd's formulas: every shape of tile and block, whatever follows them, and when they are chosen."""
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from tests.kernels.build import EMULATED, RUNNABLE, Case, check
@@ -50,9 +48,8 @@ def cases() -> list[Case]:
 def choose(m: int, tiles: int):
     """A choice of F(m×m) in blocks of so many tiles, whatever it costs."""
     def chosen(node, target):
-        (batch, height, width, columns), channels = node.output.shape, node.inputs[1].shape[-2]
-        plan = winograd._plan(m, (batch, height, width), channels, columns, target)
-        return replace(plan, tiles=tiles, rows=min(plan.rows, tiles))
+        channels, columns = node.inputs[1].shape[-2:]
+        return winograd.Winograd(m, tiles, *winograd.choose_tile(target, tiles, columns, channels))
 
     return chosen
 
