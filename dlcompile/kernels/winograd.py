@@ -25,22 +25,20 @@ from dlcompile.kernels.contraction import FLOAT32, carry_forward
 from dlcompile.kernels.emit import INT64, Emitter, Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
 from dlcompile.kernels.ir import (Address, Apply, Assign, Declare, Index, Invoke, Let, Load, Local, LocalBuffer, Loop, Number, ScratchBuffer,
-                                  Statement, Store, Tile, When)
+                                  Statement, Store, When)
 from dlcompile.kernels.nest import Axis, nest
+from dlcompile.kernels.planes import PLANE_GAP, SEEN_SHARE, THREADS, Planes, loop, may_round, products, uneven
 from dlcompile.kernels.target import Target
 from dlcompile.kernels.tiling import FAR_BYTES_PER_CYCLE, UNKNOWN, choose_tile, product_time
 
 BOOL = np.dtype(np.bool_)
 SIZES = (4, 2)  # m
-PLANE_GAP = 16  # floats between the planes of V and M, lest all of them fall into the same set of a cache
 INPUT_COST = {2: 40.0, 4: 130.0}  # cycles to transform a vector of channels of a tile of the input
 OUTPUT_COST = {2: 30.0, 4: 90.0}  # the same of a tile of results
 LEAST_WORK = 1_000_000  # operations of a convolution: what a smaller one could gain is not worth a longer kernel
 CACHE_SHARE = 3 / 4  # of the second-level cache, what a block of tiles may fill
 BLOCKS = (1, 2, 4)  # blocks to choose from, in that measure
 FEW_BLOCKS = 4
-THREADS = 4  # what the estimates are made for
-SEEN_SHARE = 0.4  # of the time that traffic with the distant caches takes
 
 _G = {2: [[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]],
       4: [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]}
@@ -67,13 +65,13 @@ class Winograd:
 # -- whether, and how -------------------------------------------------------------------------------------------------------
 def applies(node: Node) -> bool:
     """Whether a node is a convolution of constant 3×3 filters that take every pixel, in which roundings may move."""
-    if node.op != "conv_general" or node.attributes.get("exact") or any(t.dtype != FLOAT32 for t in (*node.inputs, node.output)):
+    if node.op != "conv_general" or any(t.dtype != FLOAT32 for t in (*node.inputs, node.output)):
         return False
     x, w = node.inputs
     a = node.attributes
     steps = (*a["strides"], *a["lhs_dilation"], *a["rhs_dilation"], a["groups"])
     return (w.is_constant and w.shape[:-2] == (3, 3) and a["layout"] == "channels_last" and all(s == 1 for s in steps)
-            and all(p == (0, 0) for p in a["padding"]) and node.output.type.size != 0)
+            and all(p == (0, 0) for p in a["padding"]) and node.output.type.size != 0 and may_round(w.value))
 
 
 def choose_winograd(node: Node, target: Target) -> Winograd | None:
@@ -115,16 +113,15 @@ def _time(plan: Winograd, tiles: int, channels: int, columns: int, target: Targe
     transformed by each of them."""
     blocks, rest = divmod(tiles, plan.tiles)
     tile, panels = (plan.rows, plan.vectors), ceildiv(columns, plan.width(target))
-    products = blocks * product_time(target, plan.tiles, columns, channels, tile) + (product_time(target, rest, columns, channels, tile) if rest else 0)
+    multiplied = blocks * product_time(target, plan.tiles, columns, channels, tile) + (product_time(target, rest, columns, channels, tile) if rest else 0)
     filters, block = plan.planes * channels * columns * 4, plan.planes * channels * plan.tiles * 4
     far = filters * (blocks + (rest > 0)) if filters > target.l2_bytes // 4 else 0
     far += (blocks + (rest > 0)) * block * (panels - 1) if block > target.l2_bytes * CACHE_SHARE else 0
     into = tiles * ceildiv(channels, target.lanes) * INPUT_COST[plan.m]
     out_of = tiles * ceildiv(columns, target.lanes) * OUTPUT_COST[plan.m]
-    compute, stream = plan.planes * products, far / FAR_BYTES_PER_CYCLE
+    compute, stream = plan.planes * multiplied, far / FAR_BYTES_PER_CYCLE
     blocks += rest > 0
-    uneven = ceildiv(blocks * panels, THREADS) * THREADS / (blocks * panels)
-    return (max(compute + SEEN_SHARE * stream, stream) + out_of) * uneven + into * (1 + (THREADS - 1) / blocks)
+    return (max(compute + SEEN_SHARE * stream, stream) + out_of) * uneven(blocks * panels) + into * (1 + (THREADS - 1) / blocks)
 
 
 # -- filters ----------------------------------------------------------------------------------------------------------------
@@ -173,17 +170,14 @@ def lower_winograd(group: Group, context: Context, plan: Winograd, filters: Stor
     transform = Invoke("dlc_winograd_input", (
         m, Address(x, corner), strides[1], strides[2], in_height - ty * m, in_breadth - tx * m, channels, Address("v", t * padded), v_plane),
         "dlc_winograd.h")
-    fill: tuple[Statement, ...] = (*_loop("t", here, (*which, transform)), Assign("held", Index(block, INT64)))
+    fill: tuple[Statement, ...] = (*loop("t", here, (*which, transform)), Assign("held", Index(block, INT64)))
     stale = Apply("ne", (Local("held", INT64), Index(block, INT64)), BOOL)
 
     # into M
-    rows, q = ceildiv(here, plan.rows), symbol("q", planes)
-    rb = symbol("rb", rows) if rows != 1 else 0
     far = planes * channels * columns * 4 > target.l2_bytes // 2
-    tile = Tile("contract", "sums", plan.rows, width, "v", q * v_plane + rb * plan.rows * padded, padded, 1, ((1, 0), (1, 0)), channels,
-                u, filters.offset + (panel * planes + q) * (channels * width), width, dim_min(plan.rows, here - rb * plan.rows), width,
-                channels * width if far else 0, q * m_plane + rb * plan.rows * width)
-    products = _loop("q", planes, _loop("rb", rows, (tile,)))
+    plane = channels * width
+    summed = products(Planes("v", 0, v_plane, padded), Planes(u, filters.offset + panel * planes * plane, plane, width), Planes("sums", 0, m_plane, width),
+                      planes=planes, tile=plan.rows, rows=here, depth=channels, fetch=far)
 
     # out of M
     body, views = group.body_and_views()
@@ -208,17 +202,12 @@ def lower_winograd(group: Group, context: Context, plan: Winograd, filters: Stor
             *nest(inside, (*emitter.lets, store), parallel=False))
 
     where = [Let(str(c), Index(v, INT64)) for c, v in ((block, floordiv(symbol("p"), panels)), (panel, mod(symbol("p"), panels))) if c != 0]
-    statements = (*where, *counted, When(stale, fill), *products, *_loop("t", here, back))
+    statements = (*where, *counted, When(stale, fill), *summed, *loop("t", here, back))
     work = 2 * 9 * channels * product(node.output.shape) + cost(group.nodes - {node})
     parallel = worth_sharing(work, 100_000) and not (blocks == 1 and panels == 1)
     loops = (ScratchBuffer("v", FLOAT32, 0, planes * v_plane), ScratchBuffer("sums", FLOAT32, planes * v_plane, planes * m_plane),
              Declare("held", Number(-1, INT64)), Loop("p", blocks * panels, statements, "parallel" if parallel else "serial"))
     return finish(parameters, loops, "winograd", parallel, 4 * planes * (v_plane + m_plane))
-
-
-def _loop(name: str, extent: DimLike, body: tuple[Statement, ...]) -> tuple[Statement, ...]:
-    """A loop; only its body where there is one turn."""
-    return body if extent == 1 else (Loop(name, extent, body),)
 
 
 def _strided(x: Tensor, stored: Callable[[Tensor], Storage | None]) -> tuple[Storage, DimLike, list[DimLike]]:

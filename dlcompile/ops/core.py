@@ -322,14 +322,13 @@ def matmul(a: TensorLike, b: TensorLike) -> Tensor:
 
 
 def conv_general(x: TensorLike, w: TensorLike, *, strides=None, padding=None, lhs_dilation=None, rhs_dilation=None, groups: int = 1,
-                 layout: str = "channels_first", exact: bool = False) -> Tensor:
+                 layout: str = "channels_first") -> Tensor:
     """Convolution (cross-correlation). channels_first: x [N, C, *S], w [O, C/groups, *K]; channels_last: x [N, *S, C], w [*K, C/groups, O].
-    `padding` is (before, after) for each spatial axis; `lhs_dilation` spreads the input, `rhs_dilation` the kernel. `exact`: the operands are
-    integers whose products and sums floats hold, and nothing else may be computed on the way to them."""
+    `padding` is (before, after) for each spatial axis; `lhs_dilation` spreads the input, `rhs_dilation` the kernel."""
     x, w = as_tensors(x, w)
     ones = (1,) * (x.rank - 2)
     return apply("conv_general", x, w, strides=tuple(strides or ones), padding=tuple(tuple(p) for p in padding or ((0, 0),) * len(ones)),
-                 lhs_dilation=tuple(lhs_dilation or ones), rhs_dilation=tuple(rhs_dilation or ones), groups=groups, layout=layout, **({"exact": True} if exact else {}))
+                 lhs_dilation=tuple(lhs_dilation or ones), rhs_dilation=tuple(rhs_dilation or ones), groups=groups, layout=layout)
 
 
 def reduce_window(x: TensorLike, kind: str, window, strides=None, padding=None, dilation=None) -> Tensor:

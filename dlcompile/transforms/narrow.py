@@ -48,8 +48,7 @@ def product_in_float32(node: Node) -> Answer:
 
 
 def _product(node: Node, x: Tensor, w: Tensor) -> Tensor:
-    exact = {"exact": True} if node.op == "conv_general" else {}
-    return ops.cast(apply(node.op, _real(x), _real(w), **node.attributes, **exact), np.int32)
+    return ops.cast(apply(node.op, _real(x), _real(w), **node.attributes), np.int32)
 
 
 def _real(x: Tensor) -> Tensor:
