@@ -60,8 +60,8 @@ def compile(model: Model, *, name: str | None = None, target: str | Target = "na
     model:     the path of an ONNX file, an `onnx.ModelProto`, the bytes of one, or a `Graph`.
     name:      the prefix of every symbol of the library; the file's stem, or the graph's name, made an identifier by default.
     target:    "native" (the best this machine can run), "x86-64", "x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64".
-    precision: "default" lets roundings move (batch normalisation folded into convolutions, Winograd's convolutions), by at most 1e-4 of the
-               largest value of a result as a rule; "strict" does not.
+    precision: "default" lets roundings move (batch normalisation folded into convolutions, Winograd's convolutions, Strassen's products), by at
+               most 1e-4 of the largest value of a result as a rule; "strict" does not.
     threads:   threads a call uses; None: the CPUs of this process, no more than OMP_NUM_THREADS or than can pay.
     dims:      values for symbolic dimensions, `{"batch": 8}`: code for these alone, which may be a little faster.
     tune:      measure candidates instead of trusting the cost model; not possible yet.

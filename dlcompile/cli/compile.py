@@ -18,7 +18,7 @@ def code_options(function):
         click.option("--target", type=click.Choice(["native", *TARGETS]), default="native", show_default=True,
                      help="The machine to compile for; native is the best that this one can run."),
         click.option("--precision", type=click.Choice(["default", "strict"]), default="default", show_default=True,
-                     help="strict keeps every rounding where the model has it: no folded batch normalisation, no merged scales, no Winograd."),
+                     help="strict keeps every rounding where the model has it: no folded batch normalisation, no merged scales, no Winograd or Strassen."),
     )):
         function = option(function)
     return function

@@ -11,16 +11,28 @@ import numpy as np
 
 from dlcompile.graph import DimLike, ceildiv, dim_min, symbol
 from dlcompile.kernels.ir import Loop, Statement, Tile
+from dlcompile.kernels.target import Target
+from dlcompile.kernels.tiling import FAR_BYTES_PER_CYCLE
 
 PLANE_GAP = 16  # floats between planes, lest all of them fall into the same set of a cache
+CACHE_SHARE = 3 / 4  # of the second-level cache, what a block of the left operand may fill if it is to stay there
 THREADS = 4  # what estimates are made for
-SEEN_SHARE = 0.4  # of the time that traffic with the distant caches takes
+SEEN_SHARE = 0.2  # of the time that traffic with the distant caches takes, what is seen although arithmetic goes on meanwhile
 
 
 def may_round(w: np.ndarray) -> bool:
     """Whether a product with these weights may be computed in another way than it is defined. With integers it may not: those of quantised
     models come as floats that hold every sum exactly, as long as nothing else is summed."""
     return bool(np.isfinite(w).all() and not np.array_equal(w, np.rint(w)))
+
+
+def time_with_traffic(target: Target, compute: float, left: int, right: int, blocks: int, panels: int) -> float:
+    """Cycles of `blocks` of a left operand (of so many bytes each) times `panels` of a right one (bytes in all). From the distant caches come the
+    right one for each block, and a block for each panel, unless they stay in the second-level cache."""
+    far = right * blocks if right > target.l2_bytes // 4 else 0
+    far += left * blocks * panels if left > target.l2_bytes * CACHE_SHARE else 0
+    stream = far / FAR_BYTES_PER_CYCLE
+    return max(compute + SEEN_SHARE * stream, stream)
 
 
 def uneven(pieces: int) -> float:

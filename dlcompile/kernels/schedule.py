@@ -24,6 +24,7 @@ from dlcompile.kernels.prepare import prepare
 from dlcompile.kernels.program import (Argument, Buffer, Call, Constraint, Define, DimArgument, Element,
                                        InputArgument, Kernel, OutputArgument, Port, Program, Reserve, Step)
 from dlcompile.kernels.rows import lower_cumulative, lower_rows
+from dlcompile.kernels.strassen import Strassen, choose_strassen, lower_left, lower_strassen, mapped_shape, pack_right
 from dlcompile.kernels.target import Target, resolve_target
 from dlcompile.kernels.winograd import Winograd, applies, choose_winograd, lower_winograd, pack_filters
 from dlcompile.transforms.pin import pin
@@ -143,6 +144,10 @@ class Scheduler:
             self._winograd[node] = choose_winograd(node, self.target) if not self.shared.strict and applies(node) else None
         return self._winograd[node]
 
+    def strassen(self, node: Node, contraction: Contraction) -> Strassen | None:
+        """How a product is computed by Strassen's formulas; None where it is not."""
+        return None if self.shared.strict else choose_strassen(node, contraction, self.target)
+
     def _operands_in_memory(self) -> frozenset[Tensor]:
         """Views that must be copied because a kernel reads them through a pointer and they are not strided arrays."""
         found: set[Tensor] = set()
@@ -187,6 +192,8 @@ class Scheduler:
             nowhere = contiguous(InputArgument(0), (1,))
             if (winograd := self.winograd(node)) is not None:
                 lower_winograd(group, context, winograd, nowhere)
+            elif (strassen := self.strassen(node, contraction)) is not None:
+                lower_strassen(group, context, contraction, strassen, nowhere, nowhere)
             else:
                 lower_contraction(group, context, Plan(contraction, *plan_tile(contraction, self.target), nowhere))
         else:
@@ -251,9 +258,23 @@ class Scheduler:
         (node,) = group.anchors
         if (winograd := self.winograd(node)) is not None:
             return self._calls(group, lower_winograd(group, self.context, winograd, self._filters(node, winograd)))
+        contraction = analyse(node, self.context.stored)
+        if contraction is None:
+            raise CannotFuse("its operands lie where no tile operation reads them")
+        if (strassen := self.strassen(node, contraction)) is not None:
+            return self._by_strassen(group, contraction, strassen)
         steps: list[Step] = []
-        plan = self._plan(group, steps)
+        plan = self._plan(node, contraction, steps)
         return [*steps, *self._calls(group, lower_contraction(group, self.context, plan))]
+
+    def _by_strassen(self, group: Group, contraction: Contraction, plan: Strassen) -> list[Step]:
+        (node,) = group.anchors
+        width = plan.width(self.target)
+        right = self._packed((node.inputs[1], width, plan.half, _matrix_key(node)), lambda: pack_right(node, node.inputs[1].value, plan, width))
+        tensor = Tensor(TensorType(np.dtype(np.float32), mapped_shape(contraction, plan)))
+        mapped = self.placement.add_buffer(tensor)
+        left = self._calls(Group("strassen_left", {node}, (tensor,), [node]), lower_left(contraction, plan, mapped))
+        return [*left, *self._calls(group, lower_strassen(group, self.context, contraction, plan, mapped, right))]
 
     def _calls(self, group: Group, lowered: Lowered) -> list[Step]:
         """The call of a lowered group; none where it has nothing to do."""
@@ -289,11 +310,7 @@ class Scheduler:
         """Arena memory that one kernel uses for itself."""
         return self.placement.add_buffer(Tensor(TensorType(np.dtype(np.uint8), (nbytes,))))
 
-    def _plan(self, group: Group, steps: list[Step]) -> Plan:
-        (node,) = group.anchors
-        contraction = analyse(node, self.context.stored)
-        if contraction is None:
-            raise CannotFuse("its operands lie where no tile operation reads them")
+    def _plan(self, node: Node, contraction: Contraction, steps: list[Step]) -> Plan:
         rows, vectors = plan_tile(contraction, self.target)
         width = vectors * self.target.lanes
         rhs = node.inputs[1]

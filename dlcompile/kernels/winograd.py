@@ -27,16 +27,15 @@ from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forwa
 from dlcompile.kernels.ir import (Address, Apply, Assign, Declare, Index, Invoke, Let, Load, Local, LocalBuffer, Loop, Number, ScratchBuffer,
                                   Statement, Store, When)
 from dlcompile.kernels.nest import Axis, nest
-from dlcompile.kernels.planes import PLANE_GAP, SEEN_SHARE, THREADS, Planes, loop, may_round, products, uneven
+from dlcompile.kernels.planes import CACHE_SHARE, PLANE_GAP, THREADS, Planes, loop, may_round, products, time_with_traffic, uneven
 from dlcompile.kernels.target import Target
-from dlcompile.kernels.tiling import FAR_BYTES_PER_CYCLE, UNKNOWN, choose_tile, product_time
+from dlcompile.kernels.tiling import UNKNOWN, choose_tile, product_time
 
 BOOL = np.dtype(np.bool_)
 SIZES = (4, 2)  # m
 INPUT_COST = {2: 40.0, 4: 130.0}  # cycles to transform a vector of channels of a tile of the input
 OUTPUT_COST = {2: 30.0, 4: 90.0}  # the same of a tile of results
 LEAST_WORK = 1_000_000  # operations of a convolution: what a smaller one could gain is not worth a longer kernel
-CACHE_SHARE = 3 / 4  # of the second-level cache, what a block of tiles may fill
 BLOCKS = (1, 2, 4)  # blocks to choose from, in that measure
 FEW_BLOCKS = 4
 
@@ -81,9 +80,9 @@ def choose_winograd(node: Node, target: Target) -> Winograd | None:
     if isinstance(size, int) and 2 * 9 * channels * size < LEAST_WORK:
         return None
     known = [n if isinstance(n, int) else assumed for n, assumed in ((batch, 1), (height, UNKNOWN), (width, UNKNOWN))]
-    tile = choose_tile(target, width, columns, 9 * channels)
-    taps = 9 * channels * columns * 4 / FAR_BYTES_PER_CYCLE
-    direct = max(known[0] * known[1] * product_time(target, known[2], columns, 9 * channels, tile), taps)
+    tile, depth = choose_tile(target, width, columns, 9 * channels), 9 * channels
+    direct = known[0] * known[1] * product_time(target, known[2], columns, depth, tile)
+    direct = time_with_traffic(target, direct, known[0] * known[1] * known[2] * channels * 4, depth * columns * 4, 1, ceildiv(columns, tile[1] * target.lanes))
     plans = [plan for m in SIZES for plan in _plans(m, _tile_count(m, batch, height, width), channels, columns, target)]
     times = [_time(plan, _tile_count(plan.m, *known), channels, columns, target) for plan in plans]
     best = min(range(len(plans)), key=times.__getitem__)
@@ -108,20 +107,17 @@ def _plans(m: int, tiles: DimLike, channels: int, columns: int, target: Target) 
 
 
 def _time(plan: Winograd, tiles: int, channels: int, columns: int, target: Target) -> float:
-    """Cycles, as far as they can be told beforehand: those of the products, what of the traffic with the distant caches is seen although
-    arithmetic goes on meanwhile, and the transforms. Work is in pieces of a block and a panel, and a block that several threads work on is
+    """Cycles, as far as they can be told beforehand. Work is in pieces of a block and a panel, and a block that several threads work on is
     transformed by each of them."""
     blocks, rest = divmod(tiles, plan.tiles)
     tile, panels = (plan.rows, plan.vectors), ceildiv(columns, plan.width(target))
-    multiplied = blocks * product_time(target, plan.tiles, columns, channels, tile) + (product_time(target, rest, columns, channels, tile) if rest else 0)
-    filters, block = plan.planes * channels * columns * 4, plan.planes * channels * plan.tiles * 4
-    far = filters * (blocks + (rest > 0)) if filters > target.l2_bytes // 4 else 0
-    far += (blocks + (rest > 0)) * block * (panels - 1) if block > target.l2_bytes * CACHE_SHARE else 0
+    compute = blocks * product_time(target, plan.tiles, columns, channels, tile) + (product_time(target, rest, columns, channels, tile) if rest else 0)
+    blocks += rest > 0
+    left, right = plan.planes * channels * plan.tiles * 4, plan.planes * channels * columns * 4
     into = tiles * ceildiv(channels, target.lanes) * INPUT_COST[plan.m]
     out_of = tiles * ceildiv(columns, target.lanes) * OUTPUT_COST[plan.m]
-    compute, stream = plan.planes * multiplied, far / FAR_BYTES_PER_CYCLE
-    blocks += rest > 0
-    return (max(compute + SEEN_SHARE * stream, stream) + out_of) * uneven(blocks * panels) + into * (1 + (THREADS - 1) / blocks)
+    multiplied = time_with_traffic(target, plan.planes * compute, left, right, blocks, panels)
+    return (multiplied + out_of) * uneven(blocks * panels) + into * (1 + (THREADS - 1) / blocks)
 
 
 # -- filters ----------------------------------------------------------------------------------------------------------------

@@ -17,10 +17,10 @@ void convolution_1(dlc_team *team, const float *restrict p0, const float *restri
         const int64_t m0 = p / 6;
         const int64_t rb = (p / 2) % 3;
         const int64_t nb = p % 2;
-        float tile[96] DLC_ALIGNED;
-        dlc_tile_contract(6, 16, dlc_min(14 - rb * 6, 6), p0 + m0 * 512 + rb * 192, 32, 1, 0, 3, 512, 96, 1, p1 + nb * 4608, 0, tile);
-        for (int64_t i = 0; i < dlc_min(14 - rb * 6, 6); ++i) {
-            const int64_t m = i + rb * 6;
+        float tile[80] DLC_ALIGNED;
+        dlc_tile_contract(5, 16, dlc_min(14 - rb * 5, 5), p0 + m0 * 512 + rb * 160, 32, 1, 0, 3, 512, 96, 1, p1 + nb * 4608, 0, tile);
+        for (int64_t i = 0; i < dlc_min(14 - rb * 5, 5); ++i) {
+            const int64_t m = i + rb * 5;
             #pragma omp simd
             for (int64_t j = 0; j < 16; ++j) {
                 p3[j + m * 32 + m0 * 448 + nb * 16] = dlc_maximum_f32(tile[i * 16 + j] + p2[j + m * 32 + m0 * 448 + nb * 16], 0.0f);
