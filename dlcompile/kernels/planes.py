@@ -12,7 +12,7 @@ import numpy as np
 from dlcompile.graph import DimLike, ceildiv, dim_min, symbol
 from dlcompile.kernels.ir import Loop, Statement, Tile
 from dlcompile.kernels.target import Target
-from dlcompile.kernels.tiling import FAR_BYTES_PER_CYCLE
+from dlcompile.kernels.tiling import FAR_BYTES_PER_CYCLE, MEMORY_BYTES_PER_CYCLE
 
 PLANE_GAP = 16  # floats between planes, lest all of them fall into the same set of a cache
 CACHE_SHARE = 3 / 4  # of the second-level cache, what a block of the left operand may fill if it is to stay there
@@ -27,11 +27,12 @@ def may_round(w: np.ndarray) -> bool:
 
 
 def time_with_traffic(target: Target, compute: float, left: int, right: int, blocks: int, panels: int) -> float:
-    """Cycles of `blocks` of a left operand (of so many bytes each) times `panels` of a right one (bytes in all). From the distant caches come the
-    right one for each block, and a block for each panel, unless they stay in the second-level cache."""
-    far = right * blocks if right > target.l2_bytes // 4 else 0
+    """Cycles of `blocks` of a left operand (of so many bytes each) times `panels` of a right one (bytes in all). The right one comes from memory
+    once, since a run has read all other weights in between, and from a distant cache for every other block; a block comes from there for
+    each panel; unless they stay in the second-level cache."""
+    far = right * (blocks - 1) if right > target.l2_bytes // 4 else 0
     far += left * blocks * panels if left > target.l2_bytes * CACHE_SHARE else 0
-    stream = far / FAR_BYTES_PER_CYCLE
+    stream = far / FAR_BYTES_PER_CYCLE + right / MEMORY_BYTES_PER_CYCLE
     return max(compute + SEEN_SHARE * stream, stream)
 
 

@@ -16,6 +16,7 @@ FMA_PER_CYCLE = 2  # vector multiply-adds a core starts in a cycle
 LOADS_PER_CYCLE = 2  # vector loads (or broadcasts) in a cycle
 FMA_LATENCY = 4  # cycles until a multiply-add's result can be added to
 L1_BYTES_PER_CYCLE, L2_BYTES_PER_CYCLE, FAR_BYTES_PER_CYCLE = 128, 40, 12  # what the caches and what lies beyond them deliver
+MEMORY_BYTES_PER_CYCLE = 5  # what memory delivers to a core while others read as well
 STORE_COST = 3.0  # cycles a vector of the result costs after the contraction: spilled, read again, epilogue, stored
 TILE_OVERHEAD = 12.0  # cycles a tile costs whatever its size
 REST_OVERHEAD = 40.0  # cycles that a tile of left-over rows costs beyond that: it is called, not inlined
