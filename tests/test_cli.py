@@ -54,7 +54,16 @@ def test_compile_then_run_a_file(model_files, tmp_path) -> None:
     np.save(tmp_path / "x.npy", x)
     output = cli("run", path, "--input", f"x={tmp_path / 'x.npy'}", "--output", tmp_path / "results", "--repeat", "3", "--profile").output
     assert "float32[3, 5]" in output and "median" in output and "dense0" in output
+    assert "of peak" in output and "FLOP/s in float32" in output
     np.testing.assert_array_equal(np.load(tmp_path / "results" / "y.npy"), dlc.load(path)(x))
+
+
+def test_a_profile_where_no_compiler_is(model_files, tmp_path, monkeypatch) -> None:
+    path = tmp_path / "mlp.so"
+    cli("compile", model_files["mlp"], "-o", path)
+    monkeypatch.setenv("CC", "no-such-compiler")
+    output = cli("run", path, "--dim", "batch=2", "--profile").output
+    assert "GFLOP/s" in output and "measured" not in output
 
 
 def test_a_model_whose_sizes_depend_on_data(tmp_path) -> None:

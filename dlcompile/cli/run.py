@@ -10,7 +10,9 @@ import numpy as np
 
 from dlcompile.cli.console import compile_progress, duration, output, quantity, table
 from dlcompile.cli.values import dims_option, index_limits, inputs_option, make_inputs, refuse_structured
+from dlcompile.errors import ToolchainError
 from dlcompile.runtime import CompiledModel, load
+from dlcompile.toolchain.machine import measure_machine
 
 
 @click.command("run", short_help="Run a library or a model on given or random inputs.")
@@ -22,7 +24,7 @@ from dlcompile.runtime import CompiledModel, load
 @click.option("--repeat", type=click.IntRange(1), default=1, show_default=True, help="Run so many times and say how long a run takes.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads of a run; by default as many as there are CPUs and as can pay.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of random inputs.")
-@click.option("--profile", is_flag=True, help="Say what each kernel took, the longest first.")
+@click.option("--profile", is_flag=True, help="Say what each kernel took, the longest first, beside what this machine can do.")
 def command(model: Path, inputs: tuple[str, ...], dims: dict[str, int], directory: Path | None, repeat: int, threads: int | None,
             seed: int, profile: bool) -> None:
     """Run MODEL, a library that `dlcompile compile` wrote or an ONNX file, which is compiled first.
@@ -104,12 +106,22 @@ def timing(compiled: CompiledModel, arrays: tuple[np.ndarray, ...], repeat: int)
 
 
 def profile_table(compiled: CompiledModel, arrays: dict[str, np.ndarray], repeat: int):
-    """What each kernel took."""
+    """What each kernel took, and how near it came to what the machine was measured to do (see docs/performance.md)."""
     profiles = sorted(compiled.profile(*arrays.values(), repeat=repeat), key=lambda p: -p.seconds)
     total = sum(p.seconds for p in profiles) or 1
-    rows = table("kernels by time", "time", "share", "GFLOP/s", "GB/s", "form", "nodes", right=("time", "share", "GFLOP/s", "GB/s"))
+    try:
+        machine = measure_machine(compiled.threads)
+    except ToolchainError:
+        machine = None  # a library may be where no compiler is
+    title = "kernels by time" if machine is None else (
+        f"kernels by time; threads: {machine.threads}, which have been measured to do {quantity(machine.flops, 'FLOP/s')} in float32 and to read "
+        f"{quantity(machine.bytes, 'B/s')} from memory")
+    columns = ("time", "share", "GFLOP/s", "of peak", "GB/s", "of memory")
+    rows = table(title, *columns, "form", "nodes", right=columns)
     for p in profiles:
         seconds = max(p.seconds, 1e-9)
-        rows.add_row(duration(p.seconds), f"{p.seconds / total:.1%}", f"{max(p.flops, 0) / seconds / 1e9:.1f}",
-                     f"{max(p.bytes, 0) / seconds / 1e9:.1f}", p.call.form, ", ".join(p.call.origin) or quantity(p.flops, "FLOP"))
+        flops, moved = max(p.flops, 0) / seconds, max(p.bytes, 0) / seconds
+        shares = ("", "") if machine is None else (f"{flops / machine.flops:.0%}", f"{moved / machine.bytes:.0%}")
+        rows.add_row(duration(p.seconds), f"{p.seconds / total:.1%}", f"{flops / 1e9:.1f}", shares[0], f"{moved / 1e9:.1f}", shares[1], p.call.form,
+                     ", ".join(p.call.origin) or quantity(p.flops, "FLOP"))
     return rows
