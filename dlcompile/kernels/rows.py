@@ -10,17 +10,18 @@ Where the innermost axis in memory is reduced (a *row*), a phase is a vector loo
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dlcompile.graph import Dim, DimLike, Node, Tensor, dim_min, ceildiv, is_float, product, symbol, symbols_of
 from dlcompile.kernels.access import CannotFuse, Coordinates, axes_symbols, linearize
 from dlcompile.kernels.emit import BOOL, INT64, Emitter, Parameters, both, cast, identity, within
 from dlcompile.kernels.group import EXPENSIVE, Context, Group, Lowered, cost, finish, forward, worth_sharing
 from dlcompile.kernels.ir import (Accumulate, Apply, Assign, Declare, Expression, Index, Load, Local, LocalBuffer, Loop, Number,
-                                  ScratchBuffer, Statement, Store, When, symbols_used)
-from dlcompile.kernels.nest import Axis, Block, axes_of, nest
+                                  ScratchBuffer, Statement, Store, When, substitute, symbols_used)
+from dlcompile.kernels.nest import Axes, Axis, Block, axes_of, nest
 
 COLUMN_BLOCK = 64  # elements of the kept innermost axis that one accumulator array holds: four AVX-512 vectors
+CHUNK = 32  # terms of a long sum that are added up by themselves
 
 
 @dataclass(frozen=True)
@@ -181,19 +182,36 @@ class RowEmitter(Emitter):
             self.statements.append(Declare(accumulator, start))
             self.statements += nest(axes_of(r), inner, parallel=False, vector=condition is None)
             return Local(accumulator, dtype)
-        accumulator = self.fresh("a")
-        lane = self.block
-        self.statements.append(LocalBuffer(accumulator, dtype, COLUMN_BLOCK if not _fits(lane) else lane.extent))
-        self.statements.append(Loop(lane.name, lane.extent, (Store(accumulator, lane.symbol, start),), "vector"))
-        step: Block = (*lets, Accumulate(accumulator, reduction.combine, value, lane.symbol))
+        lane, axes = self.block, axes_of(r)
+        accumulator = LocalBuffer(self.fresh("a"), dtype, COLUMN_BLOCK if not _fits(lane) else lane.extent)
+        chunked = reduction.combine == "add" and is_float(dtype) and bool(axes) and not (isinstance(axes[0].extent, int) and axes[0].extent <= 2 * CHUNK)
+        target = replace(accumulator, name=self.fresh("a")) if chunked else accumulator
+        step: Block = (*lets, Accumulate(target.name, reduction.combine, value, lane.symbol))
         if condition is None:
             lane_loop = nest((lane,), step, parallel=False)
         elif lane.name in symbols_used(When(condition, ())):
             lane_loop = nest((lane,), (When(condition, step),), parallel=False)  # a window padded along the lanes
         else:
             lane_loop = (When(condition, nest((lane,), step, parallel=False)),)
-        self.statements += nest(axes_of(r), lane_loop, parallel=False, vector=False)
-        return Load(accumulator, lane.symbol, dtype)
+        self.statements += self._cleared(accumulator, start)
+        self.statements += self._in_chunks(axes, lane_loop, accumulator, target, start) if chunked else nest(axes, lane_loop, parallel=False, vector=False)
+        return Load(accumulator.name, lane.symbol, dtype)
+
+    def _cleared(self, buffer: LocalBuffer, start: Expression) -> Block:
+        return buffer, Loop(self.block.name, self.block.extent, (Store(buffer.name, self.block.symbol, start),), "vector")
+
+    def _in_chunks(self, axes: Axes, statements: Block, total: LocalBuffer, partial: LocalBuffer, start: Expression) -> Block:
+        """Loops around statements that add to `partial`, for chunks of the first axis, whose sums are added up: the roundings of a sum grow with
+        the number of its terms."""
+        lane, first = self.block, axes[0]
+        count = ceildiv(first.extent, CHUNK)
+        begin = symbol(f"{first.name}a", count) * CHUNK
+        exact = isinstance(first.extent, int) and first.extent % CHUNK == 0
+        inside = Axis(f"{first.name}b", CHUNK if exact else dim_min(CHUNK, first.extent - begin))
+        statements = substitute(statements, {first.name: begin + inside.symbol})
+        added = Loop(lane.name, lane.extent, (Accumulate(total.name, "add", Load(partial.name, lane.symbol, partial.dtype), lane.symbol),), "vector")
+        body = (*self._cleared(partial, start), *nest((inside, *axes[1:]), statements, parallel=False, vector=False), added)
+        return (Loop(f"{first.name}a", count, body),)
 
     def _keep(self, operand: Tensor, r: Coordinates, extents, value: Expression, body: list[Statement]) -> Expression:
         """Store what a phase computes at great cost, for the phases after it."""

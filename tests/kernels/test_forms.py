@@ -9,8 +9,12 @@ from tests.kernels.build import EMULATED, RUNNABLE, Case, check
 
 import dlcompile.operators  # noqa: F401  (fills the table of operators)
 from dlcompile import ops
-from dlcompile.graph import Tensor, apply, make_input, symbol
+from dlcompile.codegen import generate
+from dlcompile.graph import Graph, Tensor, apply, make_input, symbol
+from dlcompile.kernels.schedule import schedule
 from dlcompile.operators.elementwise import FLOAT, INTEGER, ROWS
+from dlcompile.runtime import load
+from dlcompile.toolchain import build
 
 RNG = np.random.default_rng(7)
 COUNTER = itertools.count()
@@ -332,3 +336,14 @@ def test_dimensions_may_be_called_as_loop_variables_are(tmp_path) -> None:
              single("products", lambda u: ops.matmul(u, ops.transpose(u, (0, 2, 1))), (make_input("u", np.float32, (n1, j, nb)), arrays[1]))]
     cases[0].outputs.append(ops.transpose(ops.add(y, 1.0), (2, 0, 1)))
     check(cases, RUNNABLE[-1], tmp_path)
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
+def test_long_sums_are_added_up_in_parts(symbolic, tmp_path) -> None:
+    """Adding 20,000 numbers one after another would be off by 1e-5 and more."""
+    (x, array), (y, image) = tensor(20011, 40, symbolic=symbolic), tensor(1, 300, 70, 24, symbolic=symbolic)
+    array, image = np.abs(array) + 1, np.abs(image) + 1
+    graph = Graph("sums", [x, y], [ops.reduce_sum(x, (0,)), ops.reduce_mean(y, (1, 2))], output_names=["a", "b"])
+    model = load(build(generate(schedule(graph, RUNNABLE[-1]), RUNNABLE[-1]), tmp_path / "sums.so"))
+    for got, exact in zip(model(array, image), (array.sum(0, dtype=np.float64), image.mean((1, 2), dtype=np.float64))):
+        assert np.abs(got / exact - 1).max() < 1e-6

@@ -28,7 +28,7 @@ MODELS = {  # file: (sizes of symbols, what else the import is told, largest err
     "gtcrn_speech_enhance_gru/gtcrn_unsimplified.onnx": ({}, {}, 1e-4),
     "infero_cyclone_unet/cyclone_model_200x200.onnx": ({"N": 1}, {}, 1e-4),
     "infero_orographic_drag_mlp/model.onnx": ({}, {}, 1e-4),
-    "magika_v3_3.onnx": ({"unk__214": 2}, {}, 2e-2),
+    "magika_v3_3.onnx": ({"unk__214": 2}, {}, 2e-2),  # its variances are differences of nearly equal numbers: float32 leaves 1e-3 to 5e-3
     "mnist.onnx": ({}, {}, 1e-4),
     "mnist8_cntk/model.onnx": ({}, {}, 1e-4),
     "mobilenetv2_qdq_int8/model.onnx": ({"batch": 1}, {}, 7e-2),  # one step of the last quantisation
