@@ -9,9 +9,11 @@ import itertools
 import math
 from collections.abc import Callable
 
+import ml_dtypes
 import numpy as np
 import onnx
 from onnx import helper
+from onnx.reference.ops._quant_utils import reshape_input
 
 from tests.random_models import values as v
 
@@ -209,17 +211,18 @@ def unique(evaluate, node, arrays, opset):
 @correction("QuantizeLinear")
 def quantize(evaluate, node, arrays, opset):
     """Makes an int32 of what is too large for one, before it saturates."""
-    if len(arrays) > 2 and arrays[2] is not None and arrays[2].dtype not in (np.int8, np.uint8):
-        return None
     x, scale, zero = [*arrays, None][:3]
     zero = np.zeros(scale.shape, np.uint8) if zero is None else zero
-    axis = attributes_of(node).get("axis", 1)
-    along = [1] * x.ndim
-    if scale.ndim:
-        along[axis] = -1
-    limits = np.iinfo(zero.dtype)
-    rounded = np.rint(x / (scale.reshape(along) if scale.ndim else scale)) + (zero.reshape(along) if scale.ndim else zero).astype(np.float64)
-    return [np.clip(rounded, limits.min, limits.max).astype(zero.dtype)]
+    attributes = attributes_of(node)
+    try:
+        limits = ml_dtypes.iinfo(zero.dtype)
+    except ValueError:
+        return None  # narrow floats
+    if "output_dtype" in attributes or "precision" in attributes:
+        return None
+    scale, zero = (reshape_input(t, x.shape, attributes.get("axis", 1), attributes.get("block_size", 0)) for t in (scale, zero))
+    rounded = np.rint(x / scale) + zero.astype(np.float64)
+    return [np.clip(rounded, int(limits.min), int(limits.max)).astype(zero.dtype)]
 
 
 @correction("QLinearMatMul")
