@@ -74,6 +74,7 @@ FOUND = {
     "a window as large as memory, counted": "g (float[1, 3, 32, 32] x) => (y) { y = AveragePool<auto_pad = \"SAME_LOWER\", kernel_shape = [134217728, 7]>(x) }",
     "scales of more elements than there are": "g (float[3, 4] x, float[2147483648, 2] s) => (y) { y = QuantizeLinear(x, s) }",
     "a text made complex": "g (float[2] x) => (y) { a = Cast<to = 8>(x) y = Cast<to = 14>(a) }",
+    "pieces of no sizes": "g (float[3, 6] x, int64[0] s) => (seq(float[]) y) { y = SplitToSequence<axis = 1>(x, s) }",
     "strings that are padded": "g (string[3, 20] x, int64[2] s) => (y) { y = CenterCropPad(x, s) }",
     "two elements of a softmax": "g (int64[2] i, float d, float16[2] v) => (y) { s = Softmax(v) y = OneHot(i, d, s) }",
     "a long line of elementwise nodes": "g (float[3] x0) => (y) { " + "".join(f"x{i + 1} = Exp(x{i}) " for i in range(700)) + "y = Neg(x700) }",

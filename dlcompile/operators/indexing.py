@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile.errors import DTypeError, InvalidModelError, ShapeError
-from dlcompile.graph import Operator, TensorType, Undecided, dim_min, is_integer, is_ordered, is_string, register, unify
+from dlcompile.graph import Operator, TensorType, Undecided, dim_min, is_integer, is_ordered, is_string, nothing_of, register, unify
 
 UPDATE = {"none": None, "add": np.add, "mul": np.multiply, "max": np.maximum, "min": np.minimum}
 """scatter's `reduction` → how an update combines with what is there"""
@@ -36,6 +36,15 @@ def _integers(indices: np.ndarray) -> np.ndarray:
     return indices.astype(np.int64)
 
 
+def _unless_empty(x: np.ndarray, indices: np.ndarray, extents, shape, read) -> np.ndarray:
+    """What `read` reads; where one of the axes that indices choose from has no elements, 0 or no text."""
+    if 0 not in extents or 0 in shape:
+        return read()
+    if indices.dtype == object:  # shape arithmetic
+        raise Undecided
+    return np.full(shape, nothing_of(x.dtype), x.dtype)
+
+
 def _infer_gather(types, attributes):
     x, indices = types
     axis = attributes["axis"]
@@ -46,7 +55,9 @@ def _infer_gather(types, attributes):
 
 
 def _gather(attributes, x, indices):
-    return np.take(x, _integers(indices), axis=attributes["axis"], mode="clip")
+    axis = attributes["axis"]
+    shape = (*x.shape[:axis], *indices.shape, *x.shape[axis + 1:])
+    return _unless_empty(x, indices, x.shape[axis:axis + 1], shape, lambda: np.take(x, _integers(indices), axis=axis, mode="clip"))
 
 
 _row("gather", _infer_gather, _gather, shape_arithmetic=True)
@@ -65,9 +76,14 @@ def _infer_gather_nd(types, attributes):
 
 def _gather_nd(attributes, x, indices):
     batch, depth = attributes["batch_dims"], indices.shape[-1]
-    lead = np.indices(indices.shape[:batch] + (1,) * (indices.ndim - 1 - batch))[:batch]
-    picked = [np.clip(indices[..., k].astype(np.int64), 0, max(x.shape[batch + k] - 1, 0)) for k in range(depth)]
-    return x[tuple([*lead, *picked])] if batch + depth else np.broadcast_to(x, (*indices.shape[:-1], *x.shape)).copy()
+    shape = (*indices.shape[:-1], *x.shape[batch + depth:])
+
+    def read() -> np.ndarray:
+        lead = np.indices(indices.shape[:batch] + (1,) * (indices.ndim - 1 - batch))[:batch]
+        picked = [np.clip(indices[..., k].astype(np.int64), 0, max(x.shape[batch + k] - 1, 0)) for k in range(depth)]
+        return x[tuple([*lead, *picked])] if batch + depth else np.broadcast_to(x, shape).copy()
+
+    return _unless_empty(x, indices, x.shape[batch:batch + depth], shape, read)
 
 
 _row("gather_nd", _infer_gather_nd, _gather_nd)
@@ -93,7 +109,7 @@ def _take_along_axis(attributes, x, indices):
     axis = attributes["axis"]
     place = list(np.indices(indices.shape))
     place[axis] = np.clip(indices.astype(np.int64), 0, max(x.shape[axis] - 1, 0))
-    return x[tuple(place)]
+    return _unless_empty(x, indices, x.shape[axis:axis + 1], indices.shape, lambda: x[tuple(place)])
 
 
 _row("take_along_axis", _infer_take_along_axis, _take_along_axis)

@@ -32,6 +32,14 @@ def test_reads_out_of_range_are_clamped():
     check(lambda t, i: ops.gather_nd(t, i), [x, np.array([[9, -9], [0, 1]])], np.array([x[2, 0], x[0, 1]]), fixed=(1,))
 
 
+def test_reads_from_an_axis_without_elements_are_zero():
+    x, zeros = normal(0, 2), np.zeros((2, 2), np.float32)
+    check(lambda t, i: ops.gather(t, i, 0), [x, np.array([0, 3])], zeros)
+    check(lambda t, i: ops.take_along_axis(t, i, 0), [x, np.array([[0, 1], [4, -9]])], zeros, fixed=None)
+    check(lambda t, i: ops.gather_nd(t, i), [x, np.array([[0], [1]])], zeros, fixed=(1,))
+    check(lambda t, i: ops.gather(t, i, 0), [x, np.array([], np.int64)], x)
+
+
 @FEW
 @given(SHAPES, st.data())
 def test_take_along_axis(shape, data):

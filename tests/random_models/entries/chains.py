@@ -88,7 +88,7 @@ NARROW = {"int4": (TensorProto.INT4, 21), "uint4": (TensorProto.UINT4, 21), "int
 def narrow_integers(b: Builder, op: str) -> None:
     """Quantised to a few bits, and back."""
     name = b.choice([n for n, (_, since) in NARROW.items() if b.opset >= since])
-    x, chain = b.pick((v.FLOAT32,), finite=True, exact=True, high=3), Chain(b)
+    x, chain = b.pick((v.FLOAT32,), finite=True, exact=True, high=3, accept=lambda value: value.moderate), Chain(b)
     scale = b.given(np.asarray(b.choice((0.5, 0.25, 1.0)), np.float32), 0.7, reuse=False)
     zero = b.constant(np.zeros((), getattr(ml_dtypes, name)))
     chain("DequantizeLinear", chain("QuantizeLinear", x, scale, zero), scale, zero)
