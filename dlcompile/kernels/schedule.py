@@ -11,7 +11,8 @@ from dlcompile.graph import (DEFINE, DimLike, Graph, Node, Symbol, Tensor, Tenso
                              substitute, symbol, symbols_in)
 from dlcompile.kernels import library
 from dlcompile.kernels.access import CannotFuse, Storage, VIEWS, contiguous, viewed
-from dlcompile.kernels.contraction import Contraction, Plan, analyse, analyse_packing, lower_contraction, pack_constant, plan_tile
+from dlcompile.kernels.choices import Choices
+from dlcompile.kernels.contraction import Contraction, Plan, analyse, analyse_packing, lower_contraction, pack_constant
 from dlcompile.kernels.control import CONTROL
 from dlcompile.kernels.fuse import CUMULATIVE, FREE, MAP, ROW, STEPS, TILE, WINDOW, form_of, fuse, is_free
 from dlcompile.kernels.group import Context, Group, Lowered, cost
@@ -24,9 +25,9 @@ from dlcompile.kernels.prepare import prepare
 from dlcompile.kernels.program import (Argument, Buffer, Call, Constraint, Define, DimArgument, Element,
                                        InputArgument, Kernel, OutputArgument, Port, Program, Reserve, Step)
 from dlcompile.kernels.rows import lower_cumulative, lower_rows
-from dlcompile.kernels.strassen import Strassen, choose_strassen, lower_left, lower_strassen, mapped_shape, pack_right
+from dlcompile.kernels.strassen import Strassen, lower_left, lower_strassen, mapped_shape, pack_right
 from dlcompile.kernels.target import Target, resolve_target
-from dlcompile.kernels.winograd import Winograd, applies, choose_winograd, lower_winograd, pack_filters
+from dlcompile.kernels.winograd import Winograd, lower_winograd, pack_filters
 from dlcompile.transforms.pin import pin
 from dlcompile.transforms.pipeline import map_bodies
 
@@ -46,14 +47,16 @@ KEPT_COMPOSITES = frozenset(library.FORMS)
 """composites that have a kernel of their own; the others must be decomposed before scheduling"""
 
 
-def schedule(graph: Graph, target: Target | str = "native", *, precision: str = "default", name: str | None = None) -> Program:
-    """The program that computes `graph` on `target`. `precision` is "default" or "strict", which computes convolutions as they are defined."""
+def schedule(graph: Graph, target: Target | str = "native", *, precision: str = "default", name: str | None = None,
+             ranks: Mapping[int, int] | None = None) -> Program:
+    """The program that computes `graph` on `target`. `precision` is "default" or "strict", which computes convolutions and products as they are
+    defined; `ranks`: how products are computed where it is known better than by estimates (see `kernels.choices`)."""
     target = resolve_target(target)
     # a model may call a dimension `p` or `i0`, as loop variables are called: while there are loops, dimensions have names that no loop has
     apart = {s.name: symbol(f"{s.name}_dim") for g in _graphs(graph) for s in (*g.symbols, *map(Symbol, g.definitions))}
     prepared = _prepared(pin(graph, apart), target)
     _check_supported(prepared)
-    shared = _Shared(precision)
+    shared = _Shared(Choices(strict=precision == "strict", ranks=ranks))
     inputs = [contiguous(InputArgument(i), t.shape) for i, t in enumerate(prepared.inputs)]
     outputs = [OutputArgument(i) for i in range(len(prepared.outputs))]
     defined = frozenset(map(Symbol, prepared.definitions))
@@ -102,8 +105,8 @@ def _program(name: str, graph: Graph, steps: tuple[Step, ...], shared: _Shared) 
 class _Shared:
     """What the scheduling of a model's graph and that of the bodies in it have together."""
 
-    def __init__(self, precision: str):
-        self.strict = precision == "strict"
+    def __init__(self, choices: Choices):
+        self.choices = choices
         self.memory = Memory()
         self.kernels: dict[KernelFunction, Kernel] = {}
         self.packed: dict[tuple, Tensor] = {}
@@ -126,7 +129,9 @@ class Scheduler:
                  sizes: Mapping[str, Element] | None = None, begin: Sequence[Step] = (), since: int = 0):
         self.sizes, self.begin, self.since = sizes or {}, begin, since
         self.graph, self.target, self.shared, self.memory = graph, target, shared, shared.memory
-        self._winograd: dict[Node, Winograd | None] = {}
+        for node in graph.nodes:
+            if node.op in ("dot_general", "conv_general"):
+                shared.choices.number(node)
         self.forced = frozenset(graph.outputs) | self._operands_in_memory()
         self.groups = fuse(graph, is_tile=self.is_tile, forced=self.forced, can_lower=self.can_lower)
         self.placement = Placement(graph, self.groups, self.memory, inputs, outputs)
@@ -137,16 +142,6 @@ class Scheduler:
     def is_tile(self, node: Node) -> bool:
         """Whether a tile operation can compute a product, once operands that are no strided arrays have been copied."""
         return analyse(node, lambda t: contiguous(InputArgument(0), t.shape)) is not None
-
-    def winograd(self, node: Node) -> Winograd | None:
-        """How a convolution is computed by Winograd's formulas; None where it is not."""
-        if node not in self._winograd:
-            self._winograd[node] = choose_winograd(node, self.target) if not self.shared.strict and applies(node) else None
-        return self._winograd[node]
-
-    def strassen(self, node: Node, contraction: Contraction) -> Strassen | None:
-        """How a product is computed by Strassen's formulas; None where it is not."""
-        return None if self.shared.strict else choose_strassen(node, contraction, self.target)
 
     def _operands_in_memory(self) -> frozenset[Tensor]:
         """Views that must be copied because a kernel reads them through a pointer and they are not strided arrays."""
@@ -190,12 +185,13 @@ class Scheduler:
             if contraction is None:
                 return False
             nowhere = contiguous(InputArgument(0), (1,))
-            if (winograd := self.winograd(node)) is not None:
-                lower_winograd(group, context, winograd, nowhere)
-            elif (strassen := self.strassen(node, contraction)) is not None:
-                lower_strassen(group, context, contraction, strassen, nowhere, nowhere)
-            else:
-                lower_contraction(group, context, Plan(contraction, *plan_tile(contraction, self.target), nowhere))
+            match self.shared.choices.way(node, contraction, self.target):
+                case Winograd() as plan:
+                    lower_winograd(group, context, plan, nowhere)
+                case Strassen() as plan:
+                    lower_strassen(group, context, contraction, plan, nowhere, nowhere)
+                case way:
+                    lower_contraction(group, context, Plan(contraction, way.rows, way.vectors, nowhere))
         else:
             FORMS[group.form](group, context)
         return True
@@ -256,16 +252,18 @@ class Scheduler:
         if group.form != TILE:
             return self._calls(group, FORMS[group.form](group, self.context))
         (node,) = group.anchors
-        if (winograd := self.winograd(node)) is not None:
-            return self._calls(group, lower_winograd(group, self.context, winograd, self._filters(node, winograd)))
         contraction = analyse(node, self.context.stored)
         if contraction is None:
             raise CannotFuse("its operands lie where no tile operation reads them")
-        if (strassen := self.strassen(node, contraction)) is not None:
-            return self._by_strassen(group, contraction, strassen)
-        steps: list[Step] = []
-        plan = self._plan(node, contraction, steps)
-        return [*steps, *self._calls(group, lower_contraction(group, self.context, plan))]
+        match self.shared.choices.way(node, contraction, self.target):
+            case Winograd() as plan:
+                return self._calls(group, lower_winograd(group, self.context, plan, self._filters(node, plan)))
+            case Strassen() as plan:
+                return self._by_strassen(group, contraction, plan)
+            case way:
+                steps: list[Step] = []
+                plan = self._plan(node, contraction, (way.rows, way.vectors), steps)
+                return [*steps, *self._calls(group, lower_contraction(group, self.context, plan))]
 
     def _by_strassen(self, group: Group, contraction: Contraction, plan: Strassen) -> list[Step]:
         (node,) = group.anchors
@@ -284,7 +282,11 @@ class Scheduler:
         arguments = (*lowered.arguments, *(DimArgument(d) for d in lowered.dimensions))
         return [Call(self.shared.kernel(lowered.function), arguments, lowered.parallel, False, lowered.scratch,
                      tuple(dict.fromkeys(o for n in nodes for o in n.origin)), cost(nodes), self._traffic(lowered),
-                     lowered.function.form, tuple(n.op for n in nodes))]
+                     lowered.function.form, tuple(n.op for n in nodes), self._product(group))]
+
+    def _product(self, group: Group) -> int | None:
+        """The number of the product that a group is about."""
+        return next((self.shared.choices.numbers[n] for n in group.anchors if n in self.shared.choices.numbers), None)
 
     def element(self, scalar: Tensor) -> Element:
         """Where a scalar lies."""
@@ -310,8 +312,8 @@ class Scheduler:
         """Arena memory that one kernel uses for itself."""
         return self.placement.add_buffer(Tensor(TensorType(np.dtype(np.uint8), (nbytes,))))
 
-    def _plan(self, node: Node, contraction: Contraction, steps: list[Step]) -> Plan:
-        rows, vectors = plan_tile(contraction, self.target)
+    def _plan(self, node: Node, contraction: Contraction, tile: tuple[int, int], steps: list[Step]) -> Plan:
+        rows, vectors = tile
         width = vectors * self.target.lanes
         rhs = node.inputs[1]
         if contraction.depthwise:

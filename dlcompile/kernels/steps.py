@@ -92,6 +92,7 @@ class Call:
     scratch:   bytes of private scratch a thread needs in it (`team->scratch`).
     origin:    names of the model's own nodes computed here.
     flops, bytes: work of one call, for profiles and cost.
+    product:   the number of the product or convolution that it computes, or a part of it (see `kernels.choices`).
     """
 
     kernel: Kernel
@@ -104,6 +105,7 @@ class Call:
     bytes: DimLike = 0
     form: str = "map"
     operators: tuple[str, ...] = ()
+    product: int | None = None
 
 
 @dataclass(frozen=True)

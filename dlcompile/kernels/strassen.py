@@ -26,7 +26,7 @@ from dlcompile.kernels.emit import INT64, Emitter, Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
 from dlcompile.kernels.ir import Address, Index, Invoke, Let, Load, LocalBuffer, Loop, ScratchBuffer, Statement, Store
 from dlcompile.kernels.nest import Axis, nest
-from dlcompile.kernels.planes import CACHE_SHARE, PLANE_GAP, THREADS, Planes, loop, may_round, products, time_with_traffic, uneven
+from dlcompile.kernels.planes import CACHE_SHARE, PLANE_GAP, THREADS, Planes, loop, products, time_with_traffic, uneven
 from dlcompile.kernels.target import Target
 from dlcompile.kernels.tiling import choose_tile, product_time
 
@@ -53,20 +53,26 @@ class Strassen:
 
 
 # -- whether, and how -------------------------------------------------------------------------------------------------------
-def choose_strassen(node: Node, contraction: Contraction, target: Target) -> Strassen | None:
-    """How a product is computed by Strassen's formulas; None where they do not apply, or the plain sum is estimated to be faster."""
+def applies(node: Node, contraction: Contraction) -> bool:
+    """Whether a node is a product of one large matrix of known size with a constant one."""
     c = contraction
     if c.depthwise or c.batch or len(c.rows) != 1 or len(c.contracted) != 1 or c.contracted[0].stride != 1 or not node.inputs[1].is_constant:
-        return None
-    m, n, k = c.row_count, c.width, c.depth
-    if not all(isinstance(d, int) and d >= LEAST for d in (m, n, k)) or k % 2 or not may_round(node.inputs[1].value):
-        return None
-    tile = choose_tile(target, m, n, k)
-    direct = product_time(target, m, n, k, tile)
-    plans = {plan: time for plan, time in _plans(m, n, k, target)}
-    best = min(plans, key=plans.__getitem__)
+        return False
+    return all(isinstance(d, int) and d >= LEAST for d in (c.row_count, c.width, c.depth)) and c.depth % 2 == 0
+
+
+def direct_time(node: Node, contraction: Contraction, target: Target, tile: tuple[int, int]) -> float:
+    """The cycles that the plain sum is estimated to take."""
+    m, n, k = contraction.row_count, contraction.width, contraction.depth
     panels = ceildiv(n, tile[1] * target.lanes)
-    return best if plans[best] < time_with_traffic(target, direct, m * k * 4, k * n * 4, 1, panels) * uneven(panels * ceildiv(m, tile[0])) else None
+    compute = product_time(target, m, n, k, tile)
+    return time_with_traffic(target, compute, m * k * 4, k * n * 4, 1, panels) * uneven(panels * ceildiv(m, tile[0]))
+
+
+def plans(node: Node, contraction: Contraction, target: Target) -> Iterator[tuple[float, Strassen]]:
+    """Plans, and the cycles that each is estimated to take."""
+    for plan, time in _plans(contraction.row_count, contraction.width, contraction.depth, target):
+        yield time, plan
 
 
 def _plans(m: int, n: int, k: int, target: Target) -> Iterator[tuple[Strassen, float]]:

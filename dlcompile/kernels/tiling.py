@@ -32,14 +32,19 @@ def tile_candidates(target: Target) -> tuple[tuple[int, int], ...]:
 
 
 @lru_cache(maxsize=4096)
-def choose_tile(target: Target, rows: DimLike, columns: DimLike, depth: DimLike) -> tuple[int, int]:
-    """The tile (MR, NV) with the least estimated time for rows × columns results of `depth` terms each; of equal ones that whose smallest tile,
-    the one of the rows left over, is the largest."""
+def ranked_tiles(target: Target, rows: DimLike, columns: DimLike, depth: DimLike) -> tuple[tuple[int, int], ...]:
+    """Tiles (MR, NV) by their estimated time for rows × columns results of `depth` terms each; of equal ones first those whose smallest tile, the
+    one of the rows left over, is the largest."""
     def key(tile: tuple[int, int]):
         smallest = rows % tile[0] or tile[0] if isinstance(rows, int) else tile[0]
         return round(product_time(target, rows, columns, depth, tile)), -smallest * tile[1], -tile[0] * tile[1], -tile[1]
 
-    return min((tile for tile in tile_candidates(target) if not isinstance(rows, int) or tile[0] <= max(rows, 1)), key=key)
+    return tuple(sorted((tile for tile in tile_candidates(target) if not isinstance(rows, int) or tile[0] <= max(rows, 1)), key=key))
+
+
+def choose_tile(target: Target, rows: DimLike, columns: DimLike, depth: DimLike) -> tuple[int, int]:
+    """The tile (MR, NV) with the least estimated time for rows × columns results of `depth` terms each."""
+    return ranked_tiles(target, rows, columns, depth)[0]
 
 
 def product_time(target: Target, rows: DimLike, columns: DimLike, depth: DimLike, tile: tuple[int, int]) -> float:

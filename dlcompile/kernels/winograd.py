@@ -9,7 +9,7 @@ transformed back, and the epilogue (bias, activation, residual) is evaluated on 
         M[position][tile][column] = V[position] · U[position]        U: the filters, transformed and packed when the model is compiled
         for tile: results[m][m][column] = output transform of M; epilogue
 
-Which is faster, this or the sum over nine taps, is what `choose_winograd` estimates. The roundings of F(4×4) are some ten times those of the plain sum
+Which is faster, this or the sum over nine taps, is estimated beforehand (`direct_time`, `plans`). The roundings of F(4×4) are some ten times those of the plain sum
 (about 1e-5 of the largest result), and a NaN or an infinity reaches the whole of its tile.
 """
 from __future__ import annotations
@@ -21,13 +21,13 @@ import numpy as np
 
 from dlcompile.graph import DimLike, Node, Tensor, ceildiv, dim_min, floordiv, mod, product, symbol
 from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, axes_symbols, linear_coefficients, viewed
-from dlcompile.kernels.contraction import FLOAT32, carry_forward
+from dlcompile.kernels.contraction import FLOAT32, Contraction, carry_forward
 from dlcompile.kernels.emit import INT64, Emitter, Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
 from dlcompile.kernels.ir import (Address, Apply, Assign, Declare, Index, Invoke, Let, Load, Local, LocalBuffer, Loop, Number, ScratchBuffer,
                                   Statement, Store, When)
 from dlcompile.kernels.nest import Axis, nest
-from dlcompile.kernels.planes import CACHE_SHARE, PLANE_GAP, THREADS, Planes, loop, may_round, products, time_with_traffic, uneven
+from dlcompile.kernels.planes import CACHE_SHARE, PLANE_GAP, THREADS, Planes, loop, products, time_with_traffic, uneven
 from dlcompile.kernels.target import Target
 from dlcompile.kernels.tiling import UNKNOWN, choose_tile, product_time
 
@@ -63,30 +63,39 @@ class Winograd:
 
 # -- whether, and how -------------------------------------------------------------------------------------------------------
 def applies(node: Node) -> bool:
-    """Whether a node is a convolution of constant 3×3 filters that take every pixel, in which roundings may move."""
+    """Whether a node is a convolution of constant 3×3 filters that take every pixel, and large enough."""
     if node.op != "conv_general" or any(t.dtype != FLOAT32 for t in (*node.inputs, node.output)):
         return False
     x, w = node.inputs
     a = node.attributes
+    size = node.output.type.size
     steps = (*a["strides"], *a["lhs_dilation"], *a["rhs_dilation"], a["groups"])
     return (w.is_constant and w.shape[:-2] == (3, 3) and a["layout"] == "channels_last" and all(s == 1 for s in steps)
-            and all(p == (0, 0) for p in a["padding"]) and node.output.type.size != 0 and may_round(w.value))
+            and all(p == (0, 0) for p in a["padding"]) and (not isinstance(size, int) or 2 * 9 * w.shape[-2] * size >= LEAST_WORK))
 
 
-def choose_winograd(node: Node, target: Target) -> Winograd | None:
-    """The fastest way for a convolution to which Winograd's formulas apply; None where summing over the taps is estimated to be faster."""
-    batch, height, width, columns = node.output.shape
-    channels, size = node.inputs[1].shape[-2], node.output.type.size
-    if isinstance(size, int) and 2 * 9 * channels * size < LEAST_WORK:
-        return None
-    known = [n if isinstance(n, int) else assumed for n, assumed in ((batch, 1), (height, UNKNOWN), (width, UNKNOWN))]
-    tile, depth = choose_tile(target, width, columns, 9 * channels), 9 * channels
-    direct = known[0] * known[1] * product_time(target, known[2], columns, depth, tile)
-    direct = time_with_traffic(target, direct, known[0] * known[1] * known[2] * channels * 4, depth * columns * 4, 1, ceildiv(columns, tile[1] * target.lanes))
-    plans = [plan for m in SIZES for plan in _plans(m, _tile_count(m, batch, height, width), channels, columns, target)]
-    times = [_time(plan, _tile_count(plan.m, *known), channels, columns, target) for plan in plans]
-    best = min(range(len(plans)), key=times.__getitem__)
-    return plans[best] if times[best] < direct else None
+def direct_time(node: Node, contraction: Contraction, target: Target, tile: tuple[int, int]) -> float:
+    """The cycles that the sum over nine taps is estimated to take."""
+    batch, height, width = _known(node)
+    columns, channels = node.output.shape[-1], node.inputs[1].shape[-2]
+    depth = 9 * channels
+    compute = batch * height * product_time(target, width, columns, depth, tile)
+    return time_with_traffic(target, compute, batch * height * width * channels * 4, depth * columns * 4, 1, ceildiv(columns, tile[1] * target.lanes))
+
+
+def plans(node: Node, contraction: Contraction, target: Target) -> Iterator[tuple[float, Winograd]]:
+    """The best plan for each m, and the cycles that it is estimated to take."""
+    *extents, columns = node.output.shape
+    channels = node.inputs[1].shape[-2]
+    for m in SIZES:
+        made = [(_time(plan, _tile_count(plan.m, *_known(node)), channels, columns, target), plan)
+                for plan in _plans(m, _tile_count(m, *extents), channels, columns, target)]
+        yield min(made, key=lambda pair: pair[0])
+
+
+def _known(node: Node) -> list[int]:
+    """Batch, height and width of the result, symbolic ones as something usual."""
+    return [n if isinstance(n, int) else assumed for n, assumed in zip(node.output.shape, (1, UNKNOWN, UNKNOWN))]
 
 
 def _tile_count(m: int, batch: DimLike, height: DimLike, width: DimLike) -> DimLike:

@@ -9,10 +9,11 @@ from tests.kernels.test_forms import RNG, concatenated, single, tensor
 from dlcompile import ops
 from dlcompile.codegen import generate
 from dlcompile.graph import Graph, Tensor, make_input, symbol
-from dlcompile.kernels import schedule as scheduling
-from dlcompile.kernels import winograd
+from dlcompile.kernels import choices
 from dlcompile.kernels.schedule import schedule
 from dlcompile.kernels.target import TARGETS
+from dlcompile.kernels.tiling import choose_tile
+from dlcompile.kernels.winograd import Winograd
 from dlcompile.operators import evaluate
 from dlcompile.runtime import load
 from dlcompile.toolchain import build
@@ -47,17 +48,17 @@ def cases() -> list[Case]:
 
 def choose(m: int, tiles: int):
     """A choice of F(m×m) in blocks of so many tiles, whatever it costs."""
-    def chosen(node, target):
+    def ways(node, contraction, target, strict):
         channels, columns = node.inputs[1].shape[-2:]
-        return winograd.Winograd(m, tiles, *winograd.choose_tile(target, tiles, columns, channels))
+        return [Winograd(m, tiles, *choose_tile(target, tiles, columns, channels))]
 
-    return chosen
+    return ways
 
 
 @pytest.mark.parametrize("target", RUNNABLE + EMULATED, ids=lambda t: t.name)
 @pytest.mark.parametrize("m, tiles", [(2, 7), (4, 5), (4, 64)])
 def test_against_the_definition(m, tiles, target, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(scheduling, "choose_winograd", choose(m, tiles))
+    monkeypatch.setattr(choices, "ways", choose(m, tiles))
     made = cases()
     for case in made:
         case.tolerance = TOLERANCE[m]

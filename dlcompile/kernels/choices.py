@@ -1,0 +1,72 @@
+"""How each product and convolution is computed: the ways there are, best estimate first, and which one is taken.
+
+That is the first, unless somebody has measured: `ranks` then says which one instead, for each product by its number, in the order of the graph.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Union
+
+from dlcompile.graph import Node, Tensor
+from dlcompile.kernels import strassen, winograd
+from dlcompile.kernels.contraction import Contraction, plan_tile
+from dlcompile.kernels.planes import may_round
+from dlcompile.kernels.strassen import Strassen
+from dlcompile.kernels.target import Target
+from dlcompile.kernels.tiling import product_time, ranked_tiles
+from dlcompile.kernels.winograd import Winograd
+
+MOST_TILES = 3  # of the plain sum that are worth measuring
+MOST_PLANS = 2  # of one of the other ways
+
+
+@dataclass(frozen=True)
+class Direct:
+    """The sum as it is defined, on a tile of `rows` × `vectors`."""
+
+    rows: int
+    vectors: int
+
+
+Way = Union[Direct, Winograd, Strassen]
+
+
+def ways(node: Node, contraction: Contraction, target: Target, *, strict: bool) -> list[Way]:
+    """All that are worth thinking of, by the time they are estimated to take."""
+    c = contraction
+    if c.depthwise:
+        return [Direct(*plan_tile(c, target))]
+    rows = c.rows[-1].extent if c.rows else 1
+    tiles = ranked_tiles(target, rows, c.width, c.depth)[:MOST_TILES]
+    best = product_time(target, rows, c.width, c.depth, tiles[0])
+    module = None if strict else winograd if winograd.applies(node) else strassen if strassen.applies(node, c) else None
+    if module is None:
+        return [Direct(*tile) for tile in tiles]
+    direct = module.direct_time(node, c, target, tiles[0])
+    found: list[tuple[float, Way]] = [(direct * product_time(target, rows, c.width, c.depth, tile) / best, Direct(*tile)) for tile in tiles]
+    found += sorted(module.plans(node, c, target), key=lambda pair: pair[0])[:MOST_PLANS]
+    return [way for _, way in sorted(found, key=lambda pair: pair[0])]
+
+
+class Choices:
+    """Which way is taken. `ranks`: number of a product → how many of the better estimates are passed over."""
+
+    def __init__(self, *, strict: bool = False, ranks: Mapping[int, int] | None = None):
+        self.strict, self.ranks = strict, ranks or {}
+        self.numbers: dict[Node, int] = {}
+        self._exact: dict[Tensor, bool] = {}
+
+    def number(self, node: Node) -> int:
+        """The number of a product."""
+        return self.numbers.setdefault(node, len(self.numbers))
+
+    def way(self, node: Node, contraction: Contraction, target: Target) -> Way:
+        """How a product is computed."""
+        found = ways(node, contraction, target, strict=self.strict or self._is_exact(node.inputs[1]))
+        return found[min(self.ranks.get(self.number(node), 0), len(found) - 1)]
+
+    def _is_exact(self, w: Tensor) -> bool:
+        if w not in self._exact:
+            self._exact[w] = not w.is_constant or not may_round(w.value)
+        return self._exact[w]
