@@ -42,14 +42,15 @@ class Options:
     target: Target
     precision: str
     dims: tuple[tuple[str, Any], ...]
+    tune: int | None = None  # for so many threads (0: the default); None: not at all
 
     @staticmethod
-    def of(name: str | None, target: str | Target, precision: str, dims: Mapping[str, int] | None) -> Options:
+    def of(name: str | None, target: str | Target, precision: str, dims: Mapping[str, int] | None, tune: int | None = None) -> Options:
         if name is not None and model_identifier(name) != name:
             raise ArgumentError(f"name={name!r} cannot be the prefix of C functions; {model_identifier(name)!r} can")
         if precision not in PRECISIONS:
             raise ArgumentError(f"precision is {' or '.join(map(repr, PRECISIONS))}, not {precision!r}")
-        return Options(name, resolve_target(target), precision, tuple(sorted((dims or {}).items())))
+        return Options(name, resolve_target(target), precision, tuple(sorted((dims or {}).items())), tune)
 
 
 def compile(model: Model, *, name: str | None = None, target: str | Target = "native", precision: str = "default",
@@ -64,17 +65,17 @@ def compile(model: Model, *, name: str | None = None, target: str | Target = "na
                most 1e-4 of the largest value of a result as a rule; "strict" does not.
     threads:   threads a call uses; None: the CPUs of this process, no more than OMP_NUM_THREADS or than can pay.
     dims:      values for symbolic dimensions, `{"batch": 8}`: code for these alone, which may be a little faster.
-    tune:      measure candidates instead of trusting the cost model; not possible yet.
+    tune:      measure how products and convolutions are computed fastest on this machine, with this many threads, instead of trusting
+               estimates. It takes minutes; what it gained, or that it gained nothing, is in the model's `info.metadata["tuning"]`. All
+               sizes have to be known (`dims`).
     cache:     keep the library in, and take it from, the user's cache directory (see `dlcompile.toolchain.cache`).
     progress:  called with (what has just been done, steps done, steps in all or 0 where that is not known yet).
 
     Raises InvalidModelError (UnsupportedOperatorError, ShapeError, DTypeError) for a model that is none or cannot be compiled, and
     ToolchainError where the C compiler is missing or fails.
     """
-    if tune:
-        raise ArgumentError("tune=True is not possible yet: tiles and algorithms are chosen by the cost model")
     check_threads(threads)
-    options = Options.of(name, target, precision, dims)
+    options = Options.of(name, target, precision, dims, (threads or 0) if tune else None)
     if not runs_here(options.target):
         raise ArgumentError(f"this machine cannot run what is compiled for {options.target.name}; compile_library writes it to a file")
     while True:
@@ -107,7 +108,9 @@ def lower(model: Model, *, name: str | None = None, target: str | Target = "nati
 
 
 # -- the road ---------------------------------------------------------------------------------------------------------------
-def _lower(model: Model, options: Options, progress: Progress | None) -> tuple[Graph, Program, Project]:
+def _lower(model: Model, options: Options, progress: Progress | None, ranks: Mapping[int, int] | None = None,
+           told: Mapping[str, str] | None = None) -> tuple[Graph, Program, Project]:
+    """`ranks`: how products are computed (see `kernels.choices`); `told`: what the library tells beside."""
     from dlcompile import codegen, transforms
     from dlcompile.kernels.schedule import schedule
 
@@ -120,13 +123,23 @@ def _lower(model: Model, options: Options, progress: Progress | None) -> tuple[G
             graph = transforms.optimize(graph, precision=options.precision)
             report("optimize", 0, 0)
             name = options.name or model_identifier(_stem(model) or graph.name)
-            program = schedule(graph, options.target, precision=options.precision, name=name)
+            program = schedule(graph, options.target, precision=options.precision, name=name, ranks=ranks)
             structure = {"interface": json.dumps(graph.structure)} if graph.structure else {}
-            program = replace(program, metadata={"precision": options.precision, **structure, **program.metadata})
+            program = replace(program, metadata={"precision": options.precision, **(told or {}), **structure, **program.metadata})
             report("schedule", 0, 0)
             return graph, program, codegen.generate(program, options.target)
         except InvalidModelError as error:
             raise type(error)(f"{label}: {error}") from error.__cause__
+
+
+def _project(model: Model, options: Options, progress: Progress | None) -> Project:
+    """The C project of a model, tuned where the options say so."""
+    if options.tune is None:
+        return _lower(model, options, progress)[2]
+    from dlcompile.tuning import tuned
+
+    ranks, said = tuned(lambda ranks: _lower(model, options, None, ranks)[1:], options.tune or None, progress)
+    return _lower(model, options, progress, ranks, {"tuning": said})[2]
 
 
 @contextlib.contextmanager
@@ -170,7 +183,7 @@ def _library(model: Model, options: Options, cache: bool, progress: Progress | N
         if store is not None and key is not None:
             path = _found(store, key) or _stored(store, key, model, options, progress)
         if path is None:
-            path = _build(_lower(model, options, progress)[2], stack, progress)
+            path = _build(_project(model, options, progress), stack, progress)
         yield path
 
 
@@ -197,7 +210,7 @@ def _stored(store: Cache, key: str, model: Model, options: Options, progress: Pr
         path = _found(store, key)
         if path is not None:
             return path
-        project = _lower(model, options, progress)[2]
+        project = _project(model, options, progress)
         try:
             path = _write_header(project, store.place(key, project.name))
             path = build(project, path, progress, objects=store.objects)
@@ -233,7 +246,7 @@ def _key(model: Model, options: Options) -> str | None:
     name = options.name or _stem(model) or ""
     compiler = find_compiler(options.target)
     return digest_of(own_digest(), compiler.identity, " ".join(extra_flags()), _version("onnx"), _version("numpy"), kind, digest,
-                     name, repr(options.target), options.precision, repr(options.dims))
+                     name, repr(options.target), options.precision, repr(options.dims), repr(options.tune))
 
 
 def _model_digest(model: Model) -> tuple[str, str | None]:

@@ -31,7 +31,7 @@ def code_options(function):
 @code_options
 @click.option("--threads", type=click.IntRange(1, 1024), help="Threads to check the library with; a caller chooses its own.")
 @dims_option("Compile for one value of a symbolic dimension, as in --dim batch=8. Repeatable.")
-@click.option("--tune", is_flag=True, help="Measure candidates instead of trusting the cost model.")
+@click.option("--tune", is_flag=True, help="Measure how products are computed fastest here, with --threads, instead of trusting estimates. Takes minutes.")
 @click.option("--no-cache", is_flag=True, help="Neither take the library from the cache nor keep it there.")
 @click.option("--emit-c", "project_directory", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Write the complete C project (sources, header, weights, Makefile) to DIR instead; -o compiles as well.")
@@ -74,4 +74,6 @@ def command(model: Path, path: Path | None, name: str | None, target: str, preci
     size = path.stat().st_size
     console.print(f"{path} ({quantity(size, 'B', 1024)}) and {path.with_suffix('.h').name} in {duration(time.perf_counter() - start)}, "
                   f"for {machine.name}", soft_wrap=True)
+    if compiled and tune:
+        console.print(f"  {compiled.info.metadata['tuning']}", markup=False, soft_wrap=True)
     console.print(f"  {compiled!r}" if compiled else "  this machine cannot run it", markup=False, soft_wrap=True)
