@@ -162,7 +162,7 @@ def _check_types(schema: onnx.defs.OpSchema, inputs: list[Tensor | None]) -> Non
     for position, tensor in enumerate(inputs):
         formal = schema.inputs[min(position, len(schema.inputs) - 1)]
         if tensor is None:
-            if formal.option == onnx.defs.OpSchema.FormalParameterOption.Single:
+            if formal.option != onnx.defs.OpSchema.FormalParameterOption.Optional:
                 raise InvalidModelError(f"input {position} ({formal.name}) is left out; it is required")
             continue
         letter = formal.type_str

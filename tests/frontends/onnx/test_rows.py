@@ -233,6 +233,8 @@ def test_quantisation(zero, scale):
     ("DepthToSpace", [X], {"blocksize": 2}, 13, ShapeError, "not a multiple of the block"),
     ("TopK", [X, np.array([9])], {"outputs": 2}, 11, InvalidModelError, "k is 9"),
     ("Resize", [X, None, np.array([1, 1, -2, 2], F)], {}, 13, ShapeError, "positive numbers"),
+    ("Concat", [X, None, X], {"axis": 0}, 13, InvalidModelError, r"input 1 \(inputs\) is left out"),
+    ("SequenceConstruct", [X, None, X], {}, 13, InvalidModelError, r"input 1 \(inputs\) is left out"),
     ("LSTM", [normal(5, 2, 3), normal(1, 16, 3), normal(1, 16, 4)],
      {"direction": "bidirectional", "hidden_size": 4}, 13, ShapeError, "bidirectional: 1 and 2 differ"),
 ])
