@@ -74,6 +74,8 @@ FOUND = {
     "a window as large as memory, counted": "g (float[1, 3, 32, 32] x) => (y) { y = AveragePool<auto_pad = \"SAME_LOWER\", kernel_shape = [134217728, 7]>(x) }",
     "scales of more elements than there are": "g (float[3, 4] x, float[2147483648, 2] s) => (y) { y = QuantizeLinear(x, s) }",
     "a text made complex": "g (float[2] x) => (y) { a = Cast<to = 8>(x) y = Cast<to = 14>(a) }",
+    "taps four billion pixels apart": "g (float[1, 1, 6, 7] x) => (y) <float[1, 1, 3, 3] w = {1, 2, 3, 4, 5, 6, 7, 8, 9}> "
+                                      "{ y = ConvTranspose<dilations = [1, 4294967296], strides = [2, 3], output_shape = [12, 20]>(x, w) }",
     "pieces of no sizes": "g (float[3, 6] x, int64[0] s) => (seq(float[]) y) { y = SplitToSequence<axis = 1>(x, s) }",
     "strings that are padded": "g (string[3, 20] x, int64[2] s) => (y) { y = CenterCropPad(x, s) }",
     "two elements of a softmax": "g (int64[2] i, float d, float16[2] v) => (y) { s = Softmax(v) y = OneHot(i, d, s) }",

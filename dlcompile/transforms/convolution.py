@@ -56,13 +56,19 @@ def strided_transposed_convolution(node: Node) -> Answer:
     return ops.slice(y, (0,) * y.rank, limit, (1, *strides, 1))
 
 
+MOST_SPREAD = 1 << 24  # elements of weights with zeros between them
+
+
 def dilated_transposed_convolution(node: Node) -> Answer:
     """conv(x, w; lhs_dilation, rhs_dilation) → conv(x, w with zeros between its taps; lhs_dilation), for a constant
     w."""
     w, dilation = node.inputs[1], node.attributes["rhs_dilation"]
     if not _is_transposed(node) or all(d == 1 for d in dilation) or not w.is_constant:
         return None
-    spread = np.zeros([(k - 1) * d + 1 for k, d in zip(w.shape, dilation)] + list(w.shape[-2:]), w.dtype)
+    extents = [*((k - 1) * d + 1 for k, d in zip(w.shape, dilation)), *w.shape[-2:]]
+    if math.prod(extents) > MOST_SPREAD:
+        return None
+    spread = np.zeros(extents, w.dtype)
     spread[tuple(np.s_[::d] for d in dilation)] = w.value
     attributes = {**node.attributes, "rhs_dilation": (1,) * len(dilation)}
     return ops.conv_general(node.inputs[0], make_constant(spread), **attributes)
