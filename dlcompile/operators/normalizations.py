@@ -60,9 +60,13 @@ def instance_normalization(attributes, x: Tensor, scale: Tensor, bias: Tensor) -
 @composite("group_normalization")
 def group_normalization(attributes, x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     """Over the channels of a group and the spatial axes of x [N, C, *S]; scale and bias have a value for each channel"""
-    groups = attributes["num_groups"]
-    y = _normalized(_in_float32(ops.reshape(x, (x.shape[0], groups, -1))), (2,), attributes["epsilon"])
-    return ops.add(ops.mul(ops.reshape(ops.cast(y, x.dtype), x.shape), _channelwise(scale, x.rank)), _channelwise(bias, x.rank))
+    groups, channels = attributes["num_groups"], x.shape[1]
+    if groups == 1:
+        y = _normalized(_in_float32(x), tuple(range(1, x.rank)), attributes["epsilon"])
+    else:
+        grouped = ops.reshape(x, (x.shape[0], groups, channels // groups, *x.shape[2:]))
+        y = ops.reshape(_normalized(_in_float32(grouped), tuple(range(2, x.rank + 1)), attributes["epsilon"]), x.shape)
+    return ops.add(ops.mul(ops.cast(y, x.dtype), _channelwise(scale, x.rank)), _channelwise(bias, x.rank))
 
 
 @composite("lrn")

@@ -214,6 +214,25 @@ def sigmoid(node: Node) -> Answer:
     return ops.broadcast_to(ops.logistic(negative.inputs[0]), node.output.shape) if negative else None
 
 
+def window_within_reach(node: Node) -> Answer:
+    """reduce_window(x; window, padding) → reduce_window(x; window', padding'), without the taps that lie in the padding wherever the window
+    stands: pools larger than what they pool."""
+    a, x, out = node.attributes, node.inputs[0], node.output
+    window, padding = list(a["window"]), [tuple(pair) for pair in a["padding"]]
+    for axis, (extent, count) in enumerate(zip(x.shape, out.shape)):
+        step, apart, (low, high) = a["strides"][axis], a["dilation"][axis], padding[axis]
+        if not all(isinstance(d, int) for d in (extent, count, low, high)) or extent == 0 or count == 0:
+            continue
+        first = max(0, -(-(low - (count - 1) * step) // apart))  # the last window reaches back to it
+        last = min(window[axis] - 1, (extent - 1 + low) // apart)  # the first window reaches out to it
+        before, after = low - first * apart, high - (window[axis] - 1 - last) * apart
+        if first <= last and before >= 0 and after >= 0:
+            window[axis], padding[axis] = last - first + 1, (before, after)
+    if tuple(window) == tuple(a["window"]):
+        return None
+    return ops.reduce_window(x, a["kind"], tuple(window), a["strides"], tuple(padding), a["dilation"])
+
+
 def _holds(wide: np.dtype, narrow: np.dtype) -> bool:
     """Does the type `wide` hold every value of `narrow`, infinities, NaN and negative zeros too?"""
     if wide == narrow:
@@ -251,6 +270,7 @@ ALGEBRA: Table = (
     (("maximum", "minimum"), unbounded_clamp),
     (REDUCTIONS, reduce_unit_axes),
     (REDUCTIONS, reduce_of_reduce),
+    ("reduce_window", window_within_reach),
 )
 
 ROUNDING: Table = (

@@ -19,6 +19,7 @@ from dlcompile.transforms.loops import LOOPS
 from dlcompile.transforms.matmul import MATMUL, merge_siblings
 from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.narrow import NARROW
+from dlcompile.transforms.normalization import NORMALIZATION
 from dlcompile.transforms.operands import OPERANDS
 from dlcompile.transforms.pin import pin_defined
 from dlcompile.transforms.quantized import QUANTIZED
@@ -76,7 +77,7 @@ def map_bodies(graph: Graph, function: Callable[[Graph], Graph]) -> Graph:
 def phases(strict: bool, keep: frozenset[str], fold: Table) -> tuple[Phase, ...]:
     """The phases of the pipeline, by name, in order; `fold` is the graph's own table of constant folding."""
     exact: tuple[Table, ...] = (fold, ALGEBRA, OPERANDS, MOVEMENT, NARROW, LOOPS)
-    simple = exact if strict else (*exact, ROUNDING)
+    simple = exact if strict else (*exact, ROUNDING, NORMALIZATION)
     scaled = simple if strict else (*simple, SCALES)
 
     def until_stable(*tables: Table) -> Callable[[Graph], Graph]:
