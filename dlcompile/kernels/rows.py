@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from dlcompile.graph import Dim, DimLike, Node, Tensor, dim_min, ceildiv, is_float, product, symbol, symbols_of
+from dlcompile.graph import Dim, DimLike, Node, Tensor, at_least, dim_min, ceildiv, is_float, product, symbol, symbols_of
 from dlcompile.kernels.access import CannotFuse, Coordinates, axes_symbols, linearize
 from dlcompile.kernels.emit import BOOL, INT64, Emitter, Parameters, both, cast, identity, within
 from dlcompile.kernels.group import EXPENSIVE, Context, Group, Lowered, cost, finish, forward, worth_sharing
@@ -290,6 +290,8 @@ def lower_rows(group: Group, context: Context) -> Lowered:
     at = axes_symbols(body.shape, "i")
     full = first.op in PLAIN_REDUCTIONS and body.shape == first.inputs[0].shape and body is not first.output
     reduced_axes = set(first.attributes["axes"]) if full else set()
+    if not full and not at_least(first.output.type.size, body.type.size):
+        raise CannotFuse(f"{first.op} would be computed again for many elements of what follows it")
     lane_axis = _lane_axis(first, body, full, reduced_axes)
     parameters = Parameters()
     outer, block = [], None

@@ -63,13 +63,13 @@ class Winograd:
 
 # -- whether, and how -------------------------------------------------------------------------------------------------------
 def applies(node: Node) -> bool:
-    """Whether a node is a convolution of constant 3×3 filters that take every pixel, and large enough."""
+    """Whether a node is a convolution of constant 3×3 filters, dilated or not, at every pixel, and large enough."""
     if node.op != "conv_general" or any(t.dtype != FLOAT32 for t in (*node.inputs, node.output)):
         return False
     x, w = node.inputs
     a = node.attributes
     size = node.output.type.size
-    steps = (*a["strides"], *a["lhs_dilation"], *a["rhs_dilation"], a["groups"])
+    steps = (*a["strides"], *a["lhs_dilation"], a["groups"])
     return (w.is_constant and w.shape[:-2] == (3, 3) and a["layout"] == "channels_last" and all(s == 1 for s in steps)
             and all(p == (0, 0) for p in a["padding"]) and (not isinstance(size, int) or 2 * 9 * w.shape[-2] * size >= LEAST_WORK))
 
@@ -86,10 +86,10 @@ def direct_time(node: Node, contraction: Contraction, target: Target, tile: tupl
 def plans(node: Node, contraction: Contraction, target: Target) -> Iterator[tuple[float, Winograd]]:
     """The best plan for each m, and the cycles that it is estimated to take."""
     *extents, columns = node.output.shape
-    channels = node.inputs[1].shape[-2]
+    channels, dilation = node.inputs[1].shape[-2], node.attributes["rhs_dilation"]
     for m in SIZES:
-        made = [(_time(plan, _tile_count(plan.m, *_known(node)), channels, columns, target), plan)
-                for plan in _plans(m, _tile_count(m, *extents), channels, columns, target)]
+        made = [(_time(plan, _tile_count(m, dilation, *_known(node)), channels, columns, target), plan)
+                for plan in _plans(m, _tile_count(m, dilation, *extents), channels, columns, target)]
         yield min(made, key=lambda pair: pair[0])
 
 
@@ -98,8 +98,9 @@ def _known(node: Node) -> list[int]:
     return [n if isinstance(n, int) else assumed for n, assumed in zip(node.output.shape, (1, UNKNOWN, UNKNOWN))]
 
 
-def _tile_count(m: int, batch: DimLike, height: DimLike, width: DimLike) -> DimLike:
-    return batch * ceildiv(height, m) * ceildiv(width, m)
+def _tile_count(m: int, dilation: tuple[int, int], batch: DimLike, height: DimLike, width: DimLike) -> DimLike:
+    """Tiles of all images. With a dilation d every d-th row and column make an image of their own, a phase."""
+    return batch * product(d * ceildiv(ceildiv(extent, d), m) for extent, d in zip((height, width), dilation))
 
 
 def _plans(m: int, tiles: DimLike, channels: int, columns: int, target: Target) -> Iterator[Winograd]:
@@ -148,8 +149,9 @@ def lower_winograd(group: Group, context: Context, plan: Winograd, filters: Stor
     target, m, planes, width = context.target, plan.m, plan.planes, plan.width(context.target)
     batch, height, breadth, columns = node.output.shape
     _, in_height, in_breadth, channels = node.inputs[0].shape
-    down, across = ceildiv(height, m), ceildiv(breadth, m)
-    count = batch * down * across
+    apart, beside = node.attributes["rhs_dilation"]
+    down, across = ceildiv(ceildiv(height, apart), m), ceildiv(ceildiv(breadth, beside), m)  # tiles of a phase
+    count = _tile_count(m, (apart, beside), batch, height, breadth)
     blocks, panels = ceildiv(count, plan.tiles), ceildiv(columns, width)
     padded = ceildiv(channels, target.lanes) * target.lanes
     v_plane, m_plane = plan.tiles * padded + PLANE_GAP, plan.tiles * width + PLANE_GAP
@@ -161,20 +163,23 @@ def lower_winograd(group: Group, context: Context, plan: Winograd, filters: Stor
     here = dim_min(plan.tiles, count - block * plan.tiles)  # tiles of this block
     counted = () if isinstance(here, int) else (Let("here", Index(here, INT64)),)
     here = symbol("here", plan.tiles + 1) if counted else here
-    n, ty, tx = (symbol(name, extent) if extent != 1 else 0 for name, extent in (("n", batch), ("ty", down), ("tx", across)))
+    n, py, px, ty, tx = (symbol(name, extent) if extent != 1 else 0 for name, extent in (
+        ("n", batch), ("py", apart), ("px", beside), ("ty", down), ("tx", across)))
+    top, left = py + ty * (m * apart), px + tx * (m * beside)  # of a tile
     t = symbol("t", plan.tiles) if here != 1 else 0
 
     which: list[Statement] = []
     position = block * plan.tiles + t
-    for coordinate, value in ((n, floordiv(position, down * across)), (ty, mod(floordiv(position, across), down)), (tx, mod(position, across))):
+    for coordinate, extent in reversed(((n, batch), (py, apart), (px, beside), (ty, down), (tx, across))):
         if coordinate != 0:
-            which.append(Let(str(coordinate), Index(value, INT64)))
+            which.insert(0, Let(str(coordinate), Index(mod(position, extent) if coordinate is not n else position, INT64)))
+        position = floordiv(position, extent)
 
     # into V
-    corner = base + n * strides[0] + ty * m * strides[1] + tx * m * strides[2]
+    corner = base + n * strides[0] + top * strides[1] + left * strides[2]
     transform = Invoke("dlc_winograd_input", (
-        m, Address(x, corner), strides[1], strides[2], in_height - ty * m, in_breadth - tx * m, channels, Address("v", t * padded), v_plane),
-        "dlc_winograd.h")
+        m, Address(x, corner), apart * strides[1], beside * strides[2], ceildiv(in_height - top, apart), ceildiv(in_breadth - left, beside), channels,
+        Address("v", t * padded), v_plane), "dlc_winograd.h")
     fill: tuple[Statement, ...] = (*loop("t", here, (*which, transform)), Assign("held", Index(block, INT64)))
     stale = Apply("ne", (Local("held", INT64), Index(block, INT64)), BOOL)
 
@@ -189,7 +194,7 @@ def lower_winograd(group: Group, context: Context, plan: Winograd, filters: Stor
     emitter = Emitter(parameters, context.readable(group.root), group.shared())
     y, x_in_tile, j = symbol("y", m), symbol("x", m), symbol("j", width)
     column = panel * width + j if columns != 1 else 0
-    at: Coordinates = (n, *(part * m + i if extent != 1 else 0 for part, i, extent in ((ty, y, height), (tx, x_in_tile, breadth))), column)
+    at: Coordinates = (n, top + y * apart if height != 1 else 0, left + x_in_tile * beside if breadth != 1 else 0, column)
 
     def tile_value(where: Coordinates):
         if where != at:
@@ -201,7 +206,7 @@ def lower_winograd(group: Group, context: Context, plan: Winograd, filters: Stor
     value = emitter.value(body, body_at)
     root = context.stored(group.root)
     store = Store(parameters.write(root.argument, group.root.dtype), root.index(forward(views, body_at)), value)
-    inside = (Axis("y", dim_min(m, height - ty * m)), Axis("x", dim_min(m, breadth - tx * m)), Axis("j", dim_min(width, columns - panel * width)))
+    inside = (Axis("y", dim_min(m, ceildiv(height - top, apart))), Axis("x", dim_min(m, ceildiv(breadth - left, beside))), Axis("j", dim_min(width, columns - panel * width)))
     back = (*which, LocalBuffer("tile", FLOAT32, m * m * width),
             Invoke("dlc_winograd_output", (m, width, Address("sums", t * width), m_plane, Address("tile")), "dlc_winograd.h"),
             *nest(inside, (*emitter.lets, store), parallel=False))

@@ -62,11 +62,12 @@ def group_normalization(attributes, x: Tensor, scale: Tensor, bias: Tensor) -> T
     """Over the channels of a group and the spatial axes of x [N, C, *S]; scale and bias have a value for each channel"""
     groups, channels = attributes["num_groups"], x.shape[1]
     if groups == 1:
-        y = _normalized(_in_float32(x), tuple(range(1, x.rank)), attributes["epsilon"])
-    else:
-        grouped = ops.reshape(x, (x.shape[0], groups, channels // groups, *x.shape[2:]))
-        y = ops.reshape(_normalized(_in_float32(grouped), tuple(range(2, x.rank + 1)), attributes["epsilon"]), x.shape)
-    return ops.add(ops.mul(ops.cast(y, x.dtype), _channelwise(scale, x.rank)), _channelwise(bias, x.rank))
+        y = ops.cast(_normalized(_in_float32(x), tuple(range(1, x.rank)), attributes["epsilon"]), x.dtype)
+        return ops.add(ops.mul(y, _channelwise(scale, x.rank)), _channelwise(bias, x.rank))
+    shape = (x.shape[0], groups, channels // groups, *x.shape[2:])
+    scale, bias = (ops.reshape(t, (groups, channels // groups, *(1,) * (x.rank - 2))) for t in (scale, bias))
+    y = ops.cast(_normalized(_in_float32(ops.reshape(x, shape)), tuple(range(2, x.rank + 1)), attributes["epsilon"]), x.dtype)
+    return ops.reshape(ops.add(ops.mul(y, scale), bias), x.shape)
 
 
 @composite("lrn")

@@ -245,15 +245,15 @@ def _attach_units(groups: Groups) -> tuple[tuple[int, ...], Groups]:
 
 
 def reshape_below_elementwise(node: Node) -> Answer:
-    """f(reshape(x), scalars) → reshape(f(x, scalars)): the elementwise operator joins what makes x."""
+    """f(reshape(x), reshape(y), scalars) → reshape(f(x, y, scalars)) for x and y of one shape: the elementwise operator joins what makes
+    them."""
     wide = [i for i, t in enumerate(node.inputs) if not (t.is_constant and t.rank == 0)]
-    if len(wide) != 1:
+    if not wide or any(node.inputs[i].op != "reshape" or node.inputs[i].shape != node.output.shape for i in wide):
         return None
-    inner = made_by(node.inputs[wide[0]], "reshape")
-    if not inner:
+    if len({node.inputs[i].producer.inputs[0].shape for i in wide}) != 1:
         return None
-    operands = [inner.inputs[0] if i == wide[0] else t for i, t in enumerate(node.inputs)]
-    return ops.reshape(apply(node.op, *operands, **node.attributes), node.output.shape)
+    inner = {i: made_by(node.inputs[i], "reshape").inputs[0] for i in wide}
+    return ops.reshape(apply(node.op, *(inner.get(i, t) for i, t in enumerate(node.inputs)), **node.attributes), node.output.shape)
 
 
 def transpose_of_reshape_of_transpose(node: Node) -> Answer:

@@ -21,9 +21,9 @@ from dlcompile.toolchain import build
 TOLERANCE = {2: 1e-5, 4: 3e-5}
 
 
-def convolution(x, out: int, pads=((1, 1), (1, 1))) -> Tensor:
+def convolution(x, out: int, pads=((1, 1), (1, 1)), dilation=(1, 1)) -> Tensor:
     filters = RNG.standard_normal((3, 3, x.shape[-1], out)).astype(np.float32)
-    return ops.conv_general(x, filters, padding=pads, layout="channels_last")
+    return ops.conv_general(x, filters, padding=pads, rhs_dilation=dilation, layout="channels_last")
 
 
 def cases() -> list[Case]:
@@ -34,6 +34,9 @@ def cases() -> list[Case]:
         made.append(single(f"{(n, h, w, c)} {o}, unpadded", lambda t, o=o: convolution(t, o, ((0, 0), (0, 0))), tensor(n, h + 2, w + 2, c)))
     made += [
         single("residual", lambda t: ops.maximum(ops.add(convolution(t, 24), t), 0.0), tensor(1, 9, 11, 24)),
+        single("dilated", lambda t: convolution(t, 12, ((2, 2), (3, 3)), (2, 3)), tensor(2, 11, 16, 10)),
+        single("dilated beyond the image", lambda t: ops.add(convolution(t, 5, ((7, 7), (4, 4)), (7, 4)), 1.0), tensor(1, 6, 9, 5)),
+        single("dilated rows, unpadded", lambda t: convolution(t, 7, ((0, 0), (0, 0)), (3, 1)), tensor(1, 13, 7, 6)),
         single("sides padded differently", lambda t: convolution(t, 6, ((2, 0), (0, 3))), tensor(1, 7, 9, 3)),
         single("channels first", lambda t: ops.conv_general(t, RNG.standard_normal((7, 5, 3, 3)).astype(np.float32), padding=((1, 1), (1, 1))),
                tensor(2, 5, 6, 10)),
@@ -42,6 +45,7 @@ def cases() -> list[Case]:
         single("one after another", lambda t: convolution(ops.tanh(convolution(t, 12)), 5), tensor(1, 10, 10, 3)),
     ]
     image = make_input("image", np.float32, (symbol("wn"), symbol("wh"), symbol("ww"), 8))
+    made.append(single("symbolic, dilated", lambda t: convolution(t, 9, ((2, 2), (2, 2)), (2, 2)), (image, RNG.standard_normal((2, 11, 13, 8)).astype(np.float32))))
     made.append(single("symbolic", lambda t: convolution(t, 20), (image, RNG.standard_normal((2, 11, 13, 8)).astype(np.float32))))
     return made
 
@@ -86,7 +90,8 @@ def test_where_it_is_chosen() -> None:
     assert forms(layer(56, 56, 64, 64, kernel=RNG.integers(-9, 9, (3, 3, 64, 64)))) == {"convolution"}  # sums of integers stay exact
     assert forms(layer(5, 5, 8, 8)) == {"convolution"}
     assert forms(layer(224, 224, 3, 32)) == {"convolution"}  # three channels: the transforms cost more than they save
-    for options in ({"strides": (2, 2)}, {"rhs_dilation": (2, 2)}, {"groups": 2}):
+    assert forms(layer(56, 56, 64, 64, rhs_dilation=(2, 2), padding=((2, 2), (2, 2)))) == {"winograd"}
+    for options in ({"strides": (2, 2)}, {"groups": 2}):
         assert forms(layer(56, 56, 64, 64, **options)) == {"convolution"}
 
 

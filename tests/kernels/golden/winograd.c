@@ -9,7 +9,7 @@ void winograd_0(dlc_team *team, const float *restrict p0, const float *restrict 
         const int64_t here = dlc_min(n0 * 49 - block * 42, 42);
         if (held != block) {
             for (int64_t t = 0; t < here; ++t) {
-                const int64_t n = (block * 42 + t) / 49;
+                const int64_t n = ((t / 7) + block * 6) / 7;
                 const int64_t ty = ((t / 7) + block * 6) % 7;
                 const int64_t tx = t % 7;
                 dlc_winograd_input(4, p0 + n * 21600 + tx * 96 + ty * 2880, 720, 24, 30 - ty * 4, 30 - tx * 4, 24, v + t * 24, 1024);
@@ -22,7 +22,7 @@ void winograd_0(dlc_team *team, const float *restrict p0, const float *restrict 
             }
         }
         for (int64_t t = 0; t < here; ++t) {
-            const int64_t n = (block * 42 + t) / 49;
+            const int64_t n = ((t / 7) + block * 6) / 7;
             const int64_t ty = ((t / 7) + block * 6) % 7;
             const int64_t tx = t % 7;
             float tile[640] DLC_ALIGNED;
