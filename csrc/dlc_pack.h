@@ -5,29 +5,7 @@
 #ifndef DLC_PACK_H
 #define DLC_PACK_H
 
-#include "dlc_base.h"
-
-#if defined(__SSE__)
-#include <xmmintrin.h>
-#endif
-
-/* to[i*to_stride + j] = from[j*from_stride + i] for i, j < 4. */
-DLC_INLINE void dlc_transpose_4x4(const float *from, int64_t from_stride, float *to, int64_t to_stride)
-{
-#if defined(__SSE__)
-    __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + from_stride);
-    __m128 c = _mm_loadu_ps(from + 2 * from_stride), d = _mm_loadu_ps(from + 3 * from_stride);
-    _MM_TRANSPOSE4_PS(a, b, c, d);
-    _mm_storeu_ps(to, a);
-    _mm_storeu_ps(to + to_stride, b);
-    _mm_storeu_ps(to + 2 * to_stride, c);
-    _mm_storeu_ps(to + 3 * to_stride, d);
-#else
-    for (int i = 0; i < 4; ++i)
-        for (int j = 0; j < 4; ++j)
-            to[i * to_stride + j] = from[j * from_stride + i];
-#endif
-}
+#include "dlc_transpose.h"
 
 /* packed[k][j] = b[k*k_stride + j*n_stride] for k < K and j < columns, 0 for columns <= j < NR. More than NR columns are NR. */
 DLC_INLINE void dlc_pack_panel(const float *DLC_RESTRICT b, int64_t k_stride, int64_t n_stride, int64_t K, int64_t columns, const int NR,

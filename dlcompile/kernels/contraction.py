@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlcompile.graph import DimLike, Node, Shape, Tensor, ceildiv, dim_min, product, symbol
+from dlcompile.graph import DimLike, Node, Shape, Tensor, ceildiv, dim_min, product, substitute, symbol
 from dlcompile.kernels.access import (VIEWS, CannotFuse, Coordinates, Storage, axes_symbols, delinearize, forward_through,
                                       linear_coefficients, viewed)
 from dlcompile.kernels.emit import INT64, Emitter, Parameters
@@ -296,6 +296,7 @@ def lower_contraction(group: Group, context: Context, plan: Plan) -> Lowered:
     value = emitter.value(body, body_at)
     root = context.stored(group.root)
     store = Store(parameters.write(root.argument, group.root.dtype), root.index(forward(views, body_at)), value)
+    check_stored(store.index, "j", c.width, node)
 
     a_index = c.base
     for run, coordinate in zip(c.batch, batch_at):
@@ -362,6 +363,16 @@ def _rows_first(c: Contraction, target: Target) -> bool:
     """Whether the column blocks of a row block follow each other: right where the packed operand stays in the second-level cache."""
     size = c.depth * c.width * 4
     return isinstance(size, int) and size <= target.l2_bytes // 2
+
+
+SCATTERED_COLUMNS = 16  # that a kernel stores one by one rather than leave it to a transposition of its own
+
+
+def check_stored(index: DimLike, column: str, width: DimLike, node: Node) -> None:
+    """CannotFuse where neighbouring columns of a result would be stored far from each other, each in a cache line of its own. `column`: the
+    name of the variable that counts them."""
+    if not (isinstance(width, int) and width < SCATTERED_COLUMNS) and substitute(index, {column: 1}) - substitute(index, {column: 0}) not in (0, 1):
+        raise CannotFuse(f"the columns of {node.op} would be stored one by one")
 
 
 def carry_forward(group: Group, start: Tensor, at: Coordinates, end: Tensor) -> Coordinates:

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from dlcompile.errors import UnsupportedOperatorError
-from dlcompile.graph import (DEFINE, DimLike, Graph, Node, Symbol, Tensor, TensorType, ceildiv, defined_symbol, make_constant, product,
+from dlcompile.graph import (DEFINE, OPERATORS, DimLike, Graph, Node, Symbol, Tensor, TensorType, ceildiv, defined_symbol, make_constant, product,
                              substitute, symbol, symbols_in)
 from dlcompile.kernels import library
 from dlcompile.kernels.access import CannotFuse, Storage, VIEWS, contiguous, viewed
 from dlcompile.kernels.choices import Choices
-from dlcompile.kernels.contraction import Contraction, Plan, analyse, analyse_packing, lower_contraction, pack_constant
+from dlcompile.kernels.contraction import SCATTERED_COLUMNS, Contraction, Plan, analyse, analyse_packing, lower_contraction, pack_constant
 from dlcompile.kernels.control import CONTROL
 from dlcompile.kernels.fuse import CUMULATIVE, FREE, MAP, ROW, STEPS, TILE, WINDOW, form_of, fuse, is_free
 from dlcompile.kernels.group import Context, Group, Lowered, cost
@@ -41,6 +41,7 @@ FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
 }
 """form → how a group of it becomes a kernel; the tile form, which needs a plan, is lowered by `lower_contraction`"""
 
+MOST_FOLLOWED = 32  # nodes that are looked at to see what a tensor is computed from
 MOST_VIEWS = 12  # in a row: what is read through them is at an index whose expression can double with each
 
 KEPT_COMPOSITES = frozenset(library.FORMS)
@@ -133,6 +134,7 @@ class Scheduler:
             if node.op in ("dot_general", "conv_general"):
                 shared.choices.number(node)
         self.forced = frozenset(graph.outputs) | self._operands_in_memory()
+        self.forced |= self._transposed_alone()
         self.groups = fuse(graph, is_tile=self.is_tile, forced=self.forced, can_lower=self.can_lower)
         self.placement = Placement(graph, self.groups, self.memory, inputs, outputs)
         self.context = Context(self.placement.stored, target, self._workspace)
@@ -164,6 +166,31 @@ class Scheduler:
                 if not node.inputs[1].is_constant and not self._reads_right(node):
                     found.add(node.inputs[1])
         return frozenset(found)
+
+    def _transposed_alone(self) -> frozenset[Tensor]:
+        """What is stored so that a transposition is a copy of its own, in blocks: the result of a product, with all that follows it, that is stored
+        transposed; and what is transposed before it is padded, which goes to its place in the padded tensor."""
+        found: set[Tensor] = set()
+        for node in self.graph.nodes:
+            if node.op == "transpose" and node.output in self.forced and _moves_columns(node) and self._follows_product(node.inputs[0]):
+                found.add(node.inputs[0])
+            elif node.op == "pad" and node.inputs[0].op == "transpose" and _moves_columns(node.inputs[0].producer):
+                found.add(node.inputs[0])
+        return frozenset(found)
+
+    def _follows_product(self, tensor: Tensor) -> bool:
+        """Whether a tensor is the result of a tile operation, or computed from one element by element."""
+        waiting, seen = [tensor], set()
+        while waiting and len(seen) < MOST_FOLLOWED:
+            node = waiting.pop().producer
+            if node is None or node in seen:
+                continue
+            seen.add(node)
+            if node.op in ("dot_general", "conv_general"):
+                return self.is_tile(node)
+            if OPERATORS[node.op].family == "elementwise":
+                waiting += [t for t in node.inputs if t.shape == tensor.shape]
+        return False
 
     def _reads_right(self, node: Node) -> bool:
         """Whether the right operand of a product can be packed, or is read as it lies, without being copied first."""
@@ -349,6 +376,12 @@ class Scheduler:
     def _traffic(self, lowered: Lowered) -> DimLike:
         """Bytes of the arrays a call touches, each counted once."""
         return sum((self.placement.nbytes(a) for a in lowered.arguments), 0)
+
+
+def _moves_columns(node: Node) -> bool:
+    """Whether a transposition puts another axis last, and both are long enough to be moved in blocks."""
+    p, shape = node.attributes["permutation"], node.inputs[0].shape
+    return p[-1] != len(p) - 1 and all(not isinstance(d, int) or d >= SCATTERED_COLUMNS for d in (shape[-1], shape[p[-1]]))
 
 
 def _is_view(tensor: Tensor) -> bool:

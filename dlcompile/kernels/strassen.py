@@ -21,7 +21,7 @@ import numpy as np
 
 from dlcompile.graph import Node, ceildiv, dim_min, floordiv, mod, product, symbol
 from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, delinearize
-from dlcompile.kernels.contraction import FLOAT32, Contraction, carry_forward, matrices
+from dlcompile.kernels.contraction import FLOAT32, Contraction, carry_forward, check_stored, matrices
 from dlcompile.kernels.emit import INT64, Emitter, Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
 from dlcompile.kernels.ir import Address, Index, Invoke, Let, Load, LocalBuffer, Loop, ScratchBuffer, Statement, Store
@@ -156,6 +156,7 @@ def lower_strassen(group: Group, context: Context, contraction: Contraction, pla
     value = emitter.value(body, body_at)
     root = context.stored(group.root)
     store = Store(parameters.write(root.argument, group.root.dtype), root.index(forward(views, body_at)), value)
+    check_stored(store.index, "column", columns, node)
     lets: list[Statement] = [Let("m", Index(first + t + h * (rows.extent - plan.pairs), INT64)),
                              Let("column", Index(g * plan.half + panel * width + j, INT64))]
     halves = 2 if rows.extent % 2 == 0 else dim_min(2, first + t + 1)  # the lower row of the first pair is the upper row of the last one

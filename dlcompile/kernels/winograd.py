@@ -21,7 +21,7 @@ import numpy as np
 
 from dlcompile.graph import DimLike, Node, Tensor, ceildiv, dim_min, floordiv, mod, product, symbol
 from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, axes_symbols, linear_coefficients, viewed
-from dlcompile.kernels.contraction import FLOAT32, Contraction, carry_forward
+from dlcompile.kernels.contraction import FLOAT32, Contraction, carry_forward, check_stored
 from dlcompile.kernels.emit import INT64, Emitter, Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
 from dlcompile.kernels.ir import (Address, Apply, Assign, Declare, Index, Invoke, Let, Load, Local, LocalBuffer, Loop, Number, ScratchBuffer,
@@ -206,6 +206,7 @@ def lower_winograd(group: Group, context: Context, plan: Winograd, filters: Stor
     value = emitter.value(body, body_at)
     root = context.stored(group.root)
     store = Store(parameters.write(root.argument, group.root.dtype), root.index(forward(views, body_at)), value)
+    check_stored(store.index, "j", columns, node)
     inside = (Axis("y", dim_min(m, ceildiv(height - top, apart))), Axis("x", dim_min(m, ceildiv(breadth - left, beside))), Axis("j", dim_min(width, columns - panel * width)))
     back = (*which, LocalBuffer("tile", FLOAT32, m * m * width),
             Invoke("dlc_winograd_output", (m, width, Address("sums", t * width), m_plane, Address("tile")), "dlc_winograd.h"),

@@ -73,3 +73,19 @@ int main(void)
     return 0;
 }
 """, configuration)
+
+
+def test_transpositions_of_blocks(build, configuration):
+    """Every number of rows and columns around the blocks, in larger arrays of which nothing else is touched."""
+    source = """#include "dlc_transpose.h"
+    void transpose(const float *from, int64_t from_stride, float *to, int64_t to_stride, int64_t rows, int64_t columns)
+    { dlc_transpose_f32(from, from_stride, to, to_stride, rows, columns); }"""
+    library, rng = build(source, configuration), np.random.default_rng(0)
+    for rows in (0, 1, 3, 4, 5, 16, 17, 35):
+        for columns in (0, 1, 4, 6, 15, 16, 33):
+            given = rng.standard_normal((columns, rows + 3), np.float32)
+            got = np.full((rows + 1, columns + 2), 7, np.float32)
+            library.transpose(given, rows + 3, got, columns + 2, rows, columns)
+            expected = np.full_like(got, 7)
+            expected[:rows, :columns] = given[:, :rows].T
+            np.testing.assert_array_equal(got, expected)
