@@ -9,8 +9,25 @@ import numpy as np
 
 from dlcompile.codegen.expressions import c_dim, c_expression, c_number, c_stored
 from dlcompile.graph import DTYPES
-from dlcompile.kernels.ir import (Accumulate, Address, Assign, Declare, Invoke, KernelFunction, Let, LocalBuffer, Loop, Number, Record,
-                                  ScratchBuffer, Statement, Store, Tile, When, walk)
+from dlcompile.kernels.ir import (
+    Accumulate,
+    Address,
+    Assign,
+    Declare,
+    Invoke,
+    KernelFunction,
+    Let,
+    LocalBuffer,
+    Loop,
+    Number,
+    Record,
+    ScratchBuffer,
+    Statement,
+    Store,
+    Tile,
+    When,
+    walk,
+)
 
 INDENT = "    "
 

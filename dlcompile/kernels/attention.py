@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dlcompile.graph import DimLike, Node, Tensor, ceildiv, dim_max, dim_min, symbol
-from dlcompile.kernels.access import (CannotFuse, Coordinates, Storage, axes_symbols, broadcast_coordinates, linear_coefficients, viewed)
+from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, axes_symbols, broadcast_coordinates, linear_coefficients, viewed
 from dlcompile.kernels.emit import Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
 from dlcompile.kernels.ir import Address, Invoke, Number

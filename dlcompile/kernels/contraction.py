@@ -13,8 +13,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dlcompile.graph import DimLike, Node, Shape, Tensor, ceildiv, dim_min, product, substitute, symbol
-from dlcompile.kernels.access import (VIEWS, CannotFuse, Coordinates, Storage, axes_symbols, delinearize, forward_through,
-                                      linear_coefficients, viewed)
+from dlcompile.kernels.access import (
+    VIEWS,
+    CannotFuse,
+    Coordinates,
+    Storage,
+    axes_symbols,
+    delinearize,
+    forward_through,
+    linear_coefficients,
+    viewed,
+)
 from dlcompile.kernels.emit import INT64, Emitter, Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
 from dlcompile.kernels.ir import Index, Let, Load, LocalBuffer, Statement, Store, Tile

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from dlcompile.graph import Dim, DimLike, Node, OPERATORS, Tensor, at_least, is_float, symbol
+from dlcompile.graph import OPERATORS, Dim, DimLike, Node, Tensor, at_least, is_float, symbol
 from dlcompile.kernels.access import VIEWS, CannotFuse, Coordinates, Storage, broadcast_coordinates, linearize
 from dlcompile.kernels.ir import Apply, Expression, Index, Let, Load, Local, Number, Parameter
 from dlcompile.kernels.program import Argument

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dlcompile.graph import DEFINE, Graph, Node, OPERATORS, Tensor
-from dlcompile.kernels.access import CannotFuse, VIEWS
+from dlcompile.graph import DEFINE, OPERATORS, Graph, Node, Tensor
+from dlcompile.kernels.access import VIEWS, CannotFuse
 from dlcompile.kernels.emit import is_elementwise
 from dlcompile.kernels.group import EXPENSIVE, Group
 from dlcompile.kernels.library import MOVES_RESULT

@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from dlcompile.graph import DimLike, Graph, Node, OPERATORS, Tensor, symbol
+from dlcompile.graph import OPERATORS, DimLike, Graph, Node, Tensor, symbol
 from dlcompile.kernels.access import Coordinates, Storage, forward_through
 from dlcompile.kernels.emit import Parameters
 from dlcompile.kernels.ir import KernelFunction, Statement, substitute

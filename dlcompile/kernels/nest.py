@@ -17,8 +17,22 @@ from dlcompile.graph import Dim, DimLike, at_least, ceildiv, dim_min, floordiv, 
 from dlcompile.graph.dim import Operation
 from dlcompile.kernels.access import linear_coefficients
 from dlcompile.kernels.emit import INT64
-from dlcompile.kernels.ir import (Declare, Index, Let, Load, LocalBuffer, Loop, ScratchBuffer, Statement, dims, expressions, substitute, symbols_used, walk,
-                                  walk_expression)
+from dlcompile.kernels.ir import (
+    Declare,
+    Index,
+    Let,
+    Load,
+    LocalBuffer,
+    Loop,
+    ScratchBuffer,
+    Statement,
+    dims,
+    expressions,
+    substitute,
+    symbols_used,
+    walk,
+    walk_expression,
+)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dlcompile.graph import DimLike, Graph, Node, Shape, Tensor, product
-from dlcompile.kernels.access import Coordinates, Storage, VIEWS, axes_symbols, contiguous
+from dlcompile.kernels.access import VIEWS, Coordinates, Storage, axes_symbols, contiguous
 from dlcompile.kernels.emit import Emitter, Parameters
 from dlcompile.kernels.fuse import CUMULATIVE, MAP, ROW, STEPS, TILE, WINDOW
 from dlcompile.kernels.group import Context, Group, Lowered, finish, worth_sharing

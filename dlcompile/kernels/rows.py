@@ -12,12 +12,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from dlcompile.graph import Dim, DimLike, Node, Tensor, at_least, dim_min, ceildiv, is_float, product, symbol, symbols_of
+from dlcompile.graph import Dim, DimLike, Node, Tensor, at_least, ceildiv, dim_min, is_float, product, symbol, symbols_of
 from dlcompile.kernels.access import CannotFuse, Coordinates, axes_symbols, linearize
 from dlcompile.kernels.emit import BOOL, INT64, Emitter, Parameters, both, cast, identity, within
 from dlcompile.kernels.group import EXPENSIVE, Context, Group, Lowered, cost, finish, forward, worth_sharing
-from dlcompile.kernels.ir import (Accumulate, Apply, Assign, Declare, Expression, Index, Load, Local, LocalBuffer, Loop, Number,
-                                  ScratchBuffer, Statement, Store, When, substitute, symbols_used)
+from dlcompile.kernels.ir import (
+    Accumulate,
+    Apply,
+    Assign,
+    Declare,
+    Expression,
+    Index,
+    Load,
+    Local,
+    LocalBuffer,
+    Loop,
+    Number,
+    ScratchBuffer,
+    Statement,
+    Store,
+    When,
+    substitute,
+    symbols_used,
+)
 from dlcompile.kernels.nest import Axes, Axis, Block, axes_of, nest
 
 COLUMN_BLOCK = 64  # elements of the kept innermost axis that one accumulator array holds: four AVX-512 vectors

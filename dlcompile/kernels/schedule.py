@@ -7,10 +7,25 @@ from dataclasses import replace
 import numpy as np
 
 from dlcompile.errors import UnsupportedOperatorError
-from dlcompile.graph import (DEFINE, OPERATORS, DimLike, Graph, Node, Symbol, Tensor, TensorType, ceildiv, defined_symbol, make_constant, product,
-                             substitute, symbol, symbols_in)
+from dlcompile.graph import (
+    DEFINE,
+    OPERATORS,
+    DimLike,
+    Graph,
+    Node,
+    Symbol,
+    Tensor,
+    TensorType,
+    ceildiv,
+    defined_symbol,
+    make_constant,
+    product,
+    substitute,
+    symbol,
+    symbols_in,
+)
 from dlcompile.kernels import library
-from dlcompile.kernels.access import CannotFuse, Storage, VIEWS, contiguous, viewed
+from dlcompile.kernels.access import VIEWS, CannotFuse, Storage, contiguous, viewed
 from dlcompile.kernels.choices import Choices
 from dlcompile.kernels.contraction import SCATTERED_COLUMNS, Contraction, Plan, analyse, analyse_packing, lower_contraction, pack_constant
 from dlcompile.kernels.control import CONTROL
@@ -22,8 +37,22 @@ from dlcompile.kernels.order import lifetimes, place_barriers
 from dlcompile.kernels.packing import lower_packing
 from dlcompile.kernels.place import ASSEMBLE, Memory, Placement, lower_assemble
 from dlcompile.kernels.prepare import prepare
-from dlcompile.kernels.program import (Argument, Buffer, Call, Constraint, Define, DimArgument, Element,
-                                       InputArgument, Kernel, OutputArgument, Port, Program, Reserve, Step)
+from dlcompile.kernels.program import (
+    Argument,
+    Buffer,
+    Call,
+    Constraint,
+    Define,
+    DimArgument,
+    Element,
+    InputArgument,
+    Kernel,
+    OutputArgument,
+    Port,
+    Program,
+    Reserve,
+    Step,
+)
 from dlcompile.kernels.rows import lower_cumulative, lower_rows
 from dlcompile.kernels.strassen import Strassen, lower_left, lower_strassen, mapped_shape, pack_right
 from dlcompile.kernels.target import Target, resolve_target

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcompile.graph import Node, ceildiv, dim_min, floordiv, mod, product, symbol
+from dlcompile.graph import Node, ceildiv, dim_min, floordiv, mod, symbol
 from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, delinearize
 from dlcompile.kernels.contraction import FLOAT32, Contraction, carry_forward, check_stored, matrices
 from dlcompile.kernels.emit import INT64, Emitter, Parameters

@@ -24,8 +24,24 @@ from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, axes_symb
 from dlcompile.kernels.contraction import FLOAT32, Contraction, carry_forward, check_stored
 from dlcompile.kernels.emit import INT64, Emitter, Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
-from dlcompile.kernels.ir import (Address, Apply, Assign, Declare, Index, Invoke, Let, Load, Local, LocalBuffer, Loop, Number, ScratchBuffer,
-                                  Statement, Store, When)
+from dlcompile.kernels.ir import (
+    Address,
+    Apply,
+    Assign,
+    Declare,
+    Index,
+    Invoke,
+    Let,
+    Load,
+    Local,
+    LocalBuffer,
+    Loop,
+    Number,
+    ScratchBuffer,
+    Statement,
+    Store,
+    When,
+)
 from dlcompile.kernels.nest import Axis, nest
 from dlcompile.kernels.planes import CACHE_SHARE, PLANE_GAP, THREADS, Planes, loop, products, time_with_traffic, uneven
 from dlcompile.kernels.target import Target

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import math
 
-import ml_dtypes
 import numpy as np
 
 from dlcompile.errors import DTypeError
@@ -28,7 +27,6 @@ from dlcompile.graph import (
     mod,
     register,
 )
-
 from dlcompile.operators.conversion import from_text, to_text
 
 BOOL = np.dtype(np.bool_)

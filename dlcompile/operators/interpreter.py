@@ -11,7 +11,21 @@ from typing import Any
 import numpy as np
 
 from dlcompile.errors import ArgumentError, ExecutionError
-from dlcompile.graph import DEFINE, OPERATORS, Dim, Graph, Node, Operator, Tensor, TensorType, defined_symbol, dtype_name, make_input, order_of, substitute
+from dlcompile.graph import (
+    DEFINE,
+    OPERATORS,
+    Dim,
+    Graph,
+    Node,
+    Operator,
+    Tensor,
+    TensorType,
+    defined_symbol,
+    dtype_name,
+    make_input,
+    order_of,
+    substitute,
+)
 from dlcompile.graph.dim import Symbol
 from dlcompile.graph.graph import Constraint
 

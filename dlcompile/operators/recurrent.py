@@ -176,7 +176,7 @@ def _gru_step(attributes, activations, inputs, state, captured, _):
 
 def _lstm_step(attributes, activations, inputs, state, captured, products):
     """i, o, f = f(…);  c = f⊙c + i⊙g(…);  h = o⊙h(c), with peepholes p of the old c (i, f) and the new (o)"""
-    (h, c), limit = state, attributes["clip"]
+    (_, c), limit = state, attributes["clip"]
     total = ops.add(inputs, products)
     if "bias" in captured:
         total = ops.add(total, captured["bias"])

@@ -7,7 +7,19 @@ import numpy as np
 
 from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.graph import Dim, DimLike, Tensor, apply
-from dlcompile.ops.core import TensorLike, as_tensor, as_tensors, axis_index, axis_indices, cast, concatenate, dim_of, reduce_min, reshape, shape_vector
+from dlcompile.ops.core import (
+    TensorLike,
+    as_tensor,
+    as_tensors,
+    axis_index,
+    axis_indices,
+    cast,
+    concatenate,
+    dim_of,
+    reduce_min,
+    reshape,
+    shape_vector,
+)
 from dlcompile.ops.elementwise import add, ceil, div, minimum, mul, sqrt
 
 

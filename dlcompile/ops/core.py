@@ -7,8 +7,23 @@ from typing import Union
 import numpy as np
 
 from dlcompile.errors import ShapeError
-from dlcompile.graph import (Dim, DimLike, Tensor, apply, as_dtype, at_least, broadcast_shapes, dim_max, dim_min, floordiv, is_float, is_integer,
-                             make_constant, product, unknown)
+from dlcompile.graph import (
+    Dim,
+    DimLike,
+    Tensor,
+    apply,
+    as_dtype,
+    at_least,
+    broadcast_shapes,
+    dim_max,
+    dim_min,
+    floordiv,
+    is_float,
+    is_integer,
+    make_constant,
+    product,
+    unknown,
+)
 from dlcompile.ops.exact import exact_integers
 
 TensorLike = Union[Tensor, np.ndarray, int, float, bool, Sequence]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 
 import numpy as np
 
-from dlcompile.graph import Graph, Node, Symbol, Tensor, apply, verify, unknowns_beside
+from dlcompile.graph import Graph, Node, Symbol, Tensor, apply, unknowns_beside, verify
 from dlcompile.transforms.algebra import ALGEBRA, ROUNDING
 from dlcompile.transforms.attention import ATTENTION
 from dlcompile.transforms.convolution import CONVOLUTION

@@ -5,7 +5,6 @@ import itertools
 
 import numpy as np
 import pytest
-from tests.kernels.build import EMULATED, RUNNABLE, Case, check
 
 import dlcompile.operators  # noqa: F401  (fills the table of operators)
 from dlcompile import ops
@@ -15,6 +14,7 @@ from dlcompile.kernels.schedule import schedule
 from dlcompile.operators.elementwise import FLOAT, INTEGER, ROWS
 from dlcompile.runtime import load
 from dlcompile.toolchain import build
+from tests.kernels.build import EMULATED, RUNNABLE, Case, check
 
 RNG = np.random.default_rng(7)
 COUNTER = itertools.count()

@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.kernels.build import EMULATED, RUNNABLE, Case, check
-from tests.kernels.test_forms import RNG, single, tensor
 
 from dlcompile import ops
 from dlcompile.codegen import generate
@@ -16,6 +14,8 @@ from dlcompile.kernels.tiling import choose_tile
 from dlcompile.operators import evaluate
 from dlcompile.runtime import load
 from dlcompile.toolchain import build
+from tests.kernels.build import EMULATED, RUNNABLE, Case, check
+from tests.kernels.test_forms import RNG, single, tensor
 
 
 def weights(k: int, n: int) -> np.ndarray:

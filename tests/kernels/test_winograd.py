@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests.kernels.build import EMULATED, RUNNABLE, Case, check
-from tests.kernels.test_forms import RNG, concatenated, single, tensor
 
 from dlcompile import ops
 from dlcompile.codegen import generate
@@ -17,6 +15,8 @@ from dlcompile.kernels.winograd import Winograd
 from dlcompile.operators import evaluate
 from dlcompile.runtime import load
 from dlcompile.toolchain import build
+from tests.kernels.build import EMULATED, RUNNABLE, Case, check
+from tests.kernels.test_forms import RNG, concatenated, single, tensor
 
 TOLERANCE = {2: 1e-5, 4: 3e-5}
 

@@ -11,8 +11,8 @@ from onnx import TensorProto, helper
 
 import dlcompile.frontends.onnx.exports  # noqa: F401  (fills the table of exporters)
 from dlcompile.errors import ArgumentError
-from dlcompile.frontends.onnx.exports.interface import read_port, write_port
 from dlcompile.frontends.onnx import whole
+from dlcompile.frontends.onnx.exports.interface import read_port, write_port
 from dlcompile.frontends.onnx.writer import Writer, onnx_type, tensor_proto, value_info
 from dlcompile.graph import Graph, unknowns_beside
 

@@ -23,7 +23,19 @@ from dlcompile.frontends.onnx.reader import Source, element_type, open_model, op
 from dlcompile.frontends.onnx.shapes import SymbolTable, assumptions, fixed_symbols
 from dlcompile.frontends.onnx.values import OptionalValue, SequenceValue, Value
 from dlcompile.frontends.onnx.whole import declare, is_whole, kept_whole, proto_of
-from dlcompile.graph import Dim, DimLike, Graph, Shape, Tensor, current_origin, make_constant, make_input, provenance, substitute, unknown_names
+from dlcompile.graph import (
+    Dim,
+    DimLike,
+    Graph,
+    Shape,
+    Tensor,
+    current_origin,
+    make_constant,
+    make_input,
+    provenance,
+    substitute,
+    unknown_names,
+)
 from dlcompile.graph.graph import Constraint
 
 # ONNX Runtime has these at opsets where ONNX does not

@@ -4,7 +4,7 @@ import onnx
 import pytest
 
 import dlcompile as dlc
-from dlcompile.errors import InvalidModelError, ShapeError, UnsupportedOperatorError
+from dlcompile.errors import InvalidModelError, ShapeError
 from dlcompile.frontends.onnx import import_onnx
 from dlcompile.frontends.onnx.node import IMPORTERS, find_schema
 from tests.frontends.onnx.helpers import assert_close, check, model, runtime, single

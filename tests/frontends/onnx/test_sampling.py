@@ -1,6 +1,5 @@
 """Sampling, regions, transforms of signals, determinants and training steps: compiled, against the onnx reference evaluator and NumPy."""
 import numpy as np
-import onnx
 import pytest
 from onnx import TensorProto, helper
 from onnx.reference import ReferenceEvaluator

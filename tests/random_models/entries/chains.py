@@ -3,11 +3,10 @@ from __future__ import annotations
 
 import ml_dtypes
 import numpy as np
-import onnx
 from onnx import TensorProto, helper
 
 from tests.random_models import values as v
-from tests.random_models.builder import Builder, Unsuitable, Value
+from tests.random_models.builder import Builder, Value
 from tests.random_models.entries.table import entry
 from tests.random_models.tolerance import EXACT, ROUNDED
 

@@ -9,6 +9,7 @@ from dlcompile.frontends.onnx.exports.movement import pad_axes, reverse_axes, sl
 from dlcompile.frontends.onnx.writer import Writer, exporter
 from dlcompile.graph import Node, is_float
 
+
 @exporter("dot_general")
 def dot_general(writer: Writer, node: Node, a: str, b: str) -> str:
     """A MatMul of the operands with their axes in its order; an Einsum where several axes are contracted, or batches go

@@ -9,7 +9,6 @@ import numpy as np
 from dlcompile import ops
 from dlcompile.frontends.onnx.dynamic import together
 from dlcompile.frontends.onnx.node import OnnxNode, importer
-from dlcompile.frontends.onnx.reader import element_type
 from dlcompile.graph import Tensor, apply, is_float, is_integer, make_constant
 
 FLOAT32, FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
