@@ -1,4 +1,5 @@
-/* Reductions that OpenMP has no name for: maxima and minima that keep a NaN, for `#pragma omp simd reduction(dlc_max_f32 : x)`. */
+/* Reductions that OpenMP has no name for: maxima and minima that keep a NaN, sums and products of signed integers that wrap, for
+ * `#pragma omp simd reduction(dlc_max_f32 : x)`. */
 #ifndef DLC_REDUCE_H
 #define DLC_REDUCE_H
 
@@ -26,6 +27,14 @@ DLC_INTEGER_REDUCTION(uint32_t, u32, 0, UINT32_MAX)
 DLC_INTEGER_REDUCTION(uint16_t, u16, 0, UINT16_MAX)
 DLC_INTEGER_REDUCTION(uint8_t, u8, 0, UINT8_MAX)
 DLC_INTEGER_REDUCTION(int, bool, 0, 1)
+
+#define DLC_WRAPPING_REDUCTION(T, suffix)                                                                                  \
+    DLC_PRAGMA(omp declare reduction(dlc_add_##suffix : T : omp_out = dlc_add_##suffix(omp_out, omp_in)) initializer(omp_priv = 0)) \
+    DLC_PRAGMA(omp declare reduction(dlc_mul_##suffix : T : omp_out = dlc_mul_##suffix(omp_out, omp_in)) initializer(omp_priv = 1))
+DLC_WRAPPING_REDUCTION(int64_t, i64)
+DLC_WRAPPING_REDUCTION(int32_t, i32)
+DLC_WRAPPING_REDUCTION(int16_t, i16)
+DLC_WRAPPING_REDUCTION(int8_t, i8)
 /* clang-format on */
 
 #endif

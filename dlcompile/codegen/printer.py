@@ -36,6 +36,8 @@ BASE_HEADERS = ("dlc_base.h", "dlc_math.h", "dlc_integer.h", "dlc_reduce.h")
 
 REDUCTIONS = {"add": "+", "mul": "*", "maximum": "dlc_max_{}", "minimum": "dlc_min_{}", "and": "&", "or": "|"}
 """how an accumulation is named in an OpenMP reduction clause"""
+WRAPPING = {"add": "dlc_add_{}", "mul": "dlc_mul_{}"}
+"""the same of signed integers, whose overflow C does not define"""
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,8 @@ class _Printer:
         clauses = {}
         for statement in walk(loop.body):
             if isinstance(statement, Accumulate) and statement.index is None:
-                name = REDUCTIONS[statement.op].format(_compute_suffix(self.locals[statement.target]))
+                dtype = self.locals[statement.target]
+                name = (WRAPPING if dtype.kind == "i" else REDUCTIONS).get(statement.op, REDUCTIONS[statement.op]).format(_compute_suffix(dtype))
                 clauses[f" reduction({name}:{statement.target})"] = None
         return "".join(clauses)
 

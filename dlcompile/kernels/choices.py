@@ -61,10 +61,11 @@ class Choices:
         """The number of a product."""
         return self.numbers.setdefault(node, len(self.numbers))
 
-    def way(self, node: Node, contraction: Contraction, target: Target) -> Way:
-        """How a product is computed."""
+    def ways(self, node: Node, contraction: Contraction, target: Target) -> list[Way]:
+        """How a product is computed: in the first of these ways in which its group can be."""
         found = ways(node, contraction, target, strict=self.strict or self._is_exact(node.inputs[1]))
-        return found[min(self.ranks.get(self.number(node), 0), len(found) - 1)]
+        first = min(self.ranks.get(self.number(node), 0), len(found) - 1)
+        return [found[first], *found[:first], *found[first + 1:]]
 
     def _is_exact(self, w: Tensor) -> bool:
         if w not in self._exact:

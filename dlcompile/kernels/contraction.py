@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlcompile.graph import DimLike, Node, Shape, Tensor, ceildiv, dim_min, product, substitute, symbol
+from dlcompile.graph import DimLike, Node, Shape, Symbol, Tensor, ceildiv, dim_min, product, substitute, symbol
 from dlcompile.kernels.access import (
     VIEWS,
     CannotFuse,
@@ -379,8 +379,11 @@ SCATTERED_COLUMNS = 16  # that a kernel stores one by one rather than leave it t
 
 def check_stored(index: DimLike, column: str, width: DimLike, node: Node) -> None:
     """CannotFuse where neighbouring columns of a result would be stored far from each other, each in a cache line of its own. `column`: the
-    name of the variable that counts them."""
-    if not (isinstance(width, int) and width < SCATTERED_COLUMNS) and substitute(index, {column: 1}) - substitute(index, {column: 0}) not in (0, 1):
+    name of the variable that counts them. Where they are neighbours in runs (as pixels of a block are), that is as good."""
+    if isinstance(width, int) and width < SCATTERED_COLUMNS:
+        return
+    apart = substitute(index, {column: 1}) - substitute(index, {column: 0})
+    if apart not in (0, 1) and (isinstance(apart, int) or all(isinstance(atom, Symbol) for monomial in apart.terms for atom in monomial)):
         raise CannotFuse(f"the columns of {node.op} would be stored one by one")
 
 

@@ -26,7 +26,7 @@ from dlcompile.graph import (
 )
 from dlcompile.kernels import library
 from dlcompile.kernels.access import VIEWS, CannotFuse, Storage, contiguous, viewed
-from dlcompile.kernels.choices import Choices
+from dlcompile.kernels.choices import Choices, Direct, Way
 from dlcompile.kernels.contraction import SCATTERED_COLUMNS, Contraction, Plan, analyse, analyse_packing, lower_contraction, pack_constant
 from dlcompile.kernels.control import CONTROL
 from dlcompile.kernels.fuse import CUMULATIVE, FREE, MAP, ROW, STEPS, TILE, WINDOW, form_of, fuse, is_free
@@ -230,27 +230,38 @@ class Scheduler:
 
     def can_lower(self, group: Group) -> bool:
         """Try it, with every tensor from outside in memory of its own."""
+        if group.form != TILE:
+            FORMS[group.form](group, self._elsewhere(group))
+            return True
+        (node,) = group.anchors
+        contraction = analyse(node, lambda t: None if _is_view(t) and t not in self.forced else contiguous(InputArgument(id(t)), t.shape))
+        return contraction is not None and self._way(group, contraction, self._elsewhere(group)) is not None
+
+    def _elsewhere(self, group: Group) -> Context:
+        """What lowering a group by way of trial is told: every tensor from outside is in memory of its own."""
         def stored(tensor: Tensor) -> Storage | None:
             inside = tensor.producer in group.nodes and tensor not in group.outputs
             return None if inside else contiguous(InputArgument(id(tensor)), tensor.shape)
 
-        context = Context(stored, self.target)
-        if group.form == TILE:
-            (node,) = group.anchors
-            contraction = analyse(node, lambda t: None if _is_view(t) and t not in self.forced else contiguous(InputArgument(id(t)), t.shape))
-            if contraction is None:
-                return False
-            nowhere = contiguous(InputArgument(0), (1,))
-            match self.shared.choices.way(node, contraction, self.target):
-                case Winograd() as plan:
-                    lower_winograd(group, context, plan, nowhere)
-                case Strassen() as plan:
-                    lower_strassen(group, context, contraction, plan, nowhere, nowhere)
-                case way:
-                    lower_contraction(group, context, Plan(contraction, way.rows, way.vectors, nowhere))
-        else:
-            FORMS[group.form](group, context)
-        return True
+        return Context(stored, self.target)
+
+    def _way(self, group: Group, contraction: Contraction, context: Context) -> Way:
+        """The best way in which the product of a group can be computed with all that is in the group. CannotFuse where there is none."""
+        (node,), nowhere = group.anchors, contiguous(InputArgument(0), (1,))
+        *others, last = self.shared.choices.ways(node, contraction, self.target)
+        for way in (*others, last):
+            try:
+                match way:
+                    case Winograd():
+                        lower_winograd(group, context, way, nowhere)
+                    case Strassen():
+                        lower_strassen(group, context, contraction, way, nowhere, nowhere)
+                    case Direct():
+                        lower_contraction(group, context, Plan(contraction, way.rows, way.vectors, nowhere))
+                return way
+            except CannotFuse:
+                if way is last:
+                    raise
 
     # -- the steps ----------------------------------------------------------------------------------------------------------
     def steps(self) -> tuple[Step, ...]:
@@ -311,7 +322,7 @@ class Scheduler:
         contraction = analyse(node, self.context.stored)
         if contraction is None:
             raise CannotFuse("its operands lie where no tile operation reads them")
-        match self.shared.choices.way(node, contraction, self.target):
+        match self._way(group, contraction, self.context):
             case Winograd() as plan:
                 return self._calls(group, lower_winograd(group, self.context, plan, self._filters(node, plan)))
             case Strassen() as plan:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dlcompile.graph import Node, ceildiv, dim_min, floordiv, mod, symbol
-from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, delinearize
+from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, delinearize, linear_coefficients
 from dlcompile.kernels.contraction import FLOAT32, Contraction, carry_forward, check_stored, matrices
 from dlcompile.kernels.emit import INT64, Emitter, Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
@@ -143,7 +143,7 @@ def lower_strassen(group: Group, context: Context, contraction: Contraction, pla
     body, views = group.body_and_views()
     emitter = Emitter(parameters, context.readable(group.root), group.shared())
     m, h, g, j = symbol("m", rows.extent), symbol("h", 2), symbol("g", 2), symbol("j", width)
-    column = symbol("column", columns)
+    column = g * plan.half + panel * width + j
     at: Coordinates = c.result((), delinearize(m, rows.axes), column)
 
     def tile_value(where: Coordinates):
@@ -156,11 +156,12 @@ def lower_strassen(group: Group, context: Context, contraction: Contraction, pla
     value = emitter.value(body, body_at)
     root = context.stored(group.root)
     store = Store(parameters.write(root.argument, group.root.dtype), root.index(forward(views, body_at)), value)
-    check_stored(store.index, "column", columns, node)
-    lets: list[Statement] = [Let("m", Index(first + t + h * (rows.extent - plan.pairs), INT64)),
-                             Let("column", Index(g * plan.half + panel * width + j, INT64))]
+    if linear_coefficients(store.index, (j,)) is None:
+        raise CannotFuse(f"panels of {node.op} do not fit what its columns are taken apart to")
+    check_stored(store.index, "j", columns, node)
+    lets: list[Statement] = [Let("m", Index(first + t + h * (rows.extent - plan.pairs), INT64))]
     halves = 2 if rows.extent % 2 == 0 else dim_min(2, first + t + 1)  # the lower row of the first pair is the upper row of the last one
-    inside = (Axis("h", halves), Axis("g", 2), Axis("j", dim_min(width, columns - (g * plan.half + panel * width))))
+    inside = (Axis("h", halves), Axis("g", 2), Axis("j", dim_min(width, columns - (column - j))))
     result = (LocalBuffer("tile", FLOAT32, 4 * width),
               Invoke("dlc_strassen_result", (width, Address("sums", t * width), s_plane, Address("tile")), "dlc_strassen.h"),
               *nest(inside, (*lets, *emitter.lets, store), parallel=False))

@@ -58,3 +58,27 @@ def test_quantisation_is_vector_code(tmp_path, width):
     done = subprocess.run(["gcc", *FLAGS, "-fopenmp-simd", *TARGETS[width].flags, f"-I{CSRC}", "-fopt-info-vec-optimized", "-S", str(source),
                            "-o", str(tmp_path / "loops.s")], check=True, capture_output=True, text=True)
     assert done.stderr.count("loops.c:") >= len(LOOPS), done.stderr
+
+
+@pytest.mark.parametrize("suffix", ["i64", "i32", "i16", "i8"])
+@pytest.mark.parametrize("op, combine", [("add", np.add), ("mul", np.multiply)])
+def test_reductions_wrap(run_sanitized, configuration, suffix, op, combine):
+    """Lanes of a vector are combined as elements are: by arithmetic that wraps, with nothing undefined."""
+    dtype = np.dtype(TYPES[suffix])
+    values = np.array([np.iinfo(dtype).max - 2 * i if i % 3 else 3 for i in range(41)], dtype)
+    with np.errstate(over="ignore"):
+        expected = combine.reduce(values, dtype=dtype)
+    kind, literals = f"{dtype.name}_t", ", ".join(map(str, values.tolist()))
+    program = HEADERS + f"""#include <stdio.h>
+    #include "dlc_reduce.h"
+    static const {kind} values[41] = {{{literals}}};
+    int main(void)
+    {{
+        {kind} a = {int(op == "mul")};
+        #pragma omp simd reduction(dlc_{op}_{suffix} : a)
+        for (int i = 0; i < 41; ++i)
+            a = dlc_{op}_{suffix}(a, values[i]);
+        printf("%lld", (long long)a);
+        return 0;
+    }}"""
+    assert int(run_sanitized(program, configuration)) == int(expected)

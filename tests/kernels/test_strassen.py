@@ -77,6 +77,16 @@ def test_where_it_is_chosen() -> None:
         assert forms(m, k, n) == {"contraction"}
 
 
+def test_columns_that_are_taken_apart(tmp_path) -> None:
+    """Pixels of a transposed convolution, written where they belong in a concatenation: panels that lie across them are no way to do it."""
+    x, skip = make_input("x", np.float32, (1, 16, 16, 96)), make_input("skip", np.float32, (1, 32, 32, 24))
+    y = ops.transpose(ops.reshape(ops.matmul(x, weights(96, 4 * 40)), (1, 16, 16, 2, 2, 40)), (0, 1, 3, 2, 4, 5))
+    joined = ops.concatenate([ops.add(ops.reshape(y, (1, 32, 32, 40)), 1.0), skip], 3)
+    case = Case("pixels", [(t, RNG.standard_normal(t.shape).astype(np.float32)) for t in (x, skip)], [joined])
+    for target in RUNNABLE:
+        check([case], target, tmp_path)
+
+
 def test_accuracy_and_threads(tmp_path) -> None:
     """The bits are the same for any number of threads."""
     x, w = make_input("x", np.float32, (201, 1536)), weights(1536, 1024)
