@@ -6,6 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#if defined(__linux__)
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 /* A microkernel takes its tile as constants: they are constants only once it is inlined into its caller. */
 #define DLC_INLINE static inline __attribute__((always_inline, unused))
@@ -62,6 +67,7 @@ DLC_INLINE int64_t dlc_remainder(int64_t a, int64_t b) { return b == 0 ? 0 : a %
 typedef struct dlc_barrier_state {
     uint32_t arrived DLC_ALIGNED;    /* threads that wait in this generation */
     uint32_t generation DLC_ALIGNED; /* counts the barriers passed; it may wrap, only equality is asked */
+    uint32_t asleep DLC_ALIGNED;     /* threads that have given up watching, or are about to */
 } dlc_barrier_state;
 
 /* A thread's view of the threads that run a model together. */
@@ -93,15 +99,35 @@ DLC_INLINE void dlc_pause(void)
 #endif
 }
 
-/* Some tens of microseconds: longer than balanced work leaves anybody waiting, shorter than a time slice. Whoever leaves the processor
- * sooner on a busy machine gets it back a time slice later, at every barrier. */
+/* Some tens of microseconds: longer than balanced work leaves anybody waiting, shorter than a time slice. */
 #define DLC_SPINS 2048
+
+/* Sleeps until the word is another than `value`, or for some reason of the system's. Where threads cannot sleep on a word they offer the
+ * processor to others; who does that on a busy machine gets it back a time slice later, while who sleeps is soon let in when woken. */
+DLC_NOINLINE void dlc_sleep(uint32_t *word, uint32_t value)
+{
+#if defined(__linux__)
+    syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+#else
+    (void)word, (void)value;
+    sched_yield();
+#endif
+}
+
+DLC_NOINLINE void dlc_wake(uint32_t *word)
+{
+#if defined(__linux__)
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+#else
+    (void)word;
+#endif
+}
 
 /* Waits for the whole team. What any of them wrote before, all of them read after.
  *
  * The last to arrive opens the next generation. The others watch for it, for a while without leaving the processor, since the kernels of
- * small models take less time than waking up; then they offer it to others, since with more threads than processors the one they wait
- * for may need it. */
+ * small models take less time than waking up; then they sleep, since with more threads than processors the one they wait for may need
+ * theirs. Whoever opens a generation either sees that somebody is about to sleep, or has opened it before that one looks for the last time. */
 DLC_INLINE void dlc_barrier(dlc_team *team)
 {
     if (team->count == 1)
@@ -110,17 +136,20 @@ DLC_INLINE void dlc_barrier(dlc_team *team)
     const uint32_t generation = __atomic_load_n(&state->generation, __ATOMIC_RELAXED); /* cannot change before this thread arrives */
     if (__atomic_add_fetch(&state->arrived, 1, __ATOMIC_ACQ_REL) == (uint32_t)team->count) {
         __atomic_store_n(&state->arrived, 0, __ATOMIC_RELAXED); /* nobody arrives again before the next line */
-        __atomic_store_n(&state->generation, generation + 1, __ATOMIC_RELEASE);
+        __atomic_store_n(&state->generation, generation + 1, __ATOMIC_SEQ_CST);
+        if (__atomic_load_n(&state->asleep, __ATOMIC_SEQ_CST))
+            dlc_wake(&state->generation);
         return;
     }
-    for (int spins = 0; __atomic_load_n(&state->generation, __ATOMIC_ACQUIRE) == generation; ++spins) {
-        if (spins < DLC_SPINS) {
-            dlc_pause();
-        } else {
-            spins = DLC_SPINS;
-            sched_yield();
-        }
+    for (int spins = 0; spins < DLC_SPINS; ++spins) {
+        if (__atomic_load_n(&state->generation, __ATOMIC_ACQUIRE) != generation)
+            return;
+        dlc_pause();
     }
+    __atomic_add_fetch(&state->asleep, 1, __ATOMIC_SEQ_CST);
+    while (__atomic_load_n(&state->generation, __ATOMIC_SEQ_CST) == generation)
+        dlc_sleep(&state->generation, generation);
+    __atomic_sub_fetch(&state->asleep, 1, __ATOMIC_RELAXED);
 }
 
 #endif
