@@ -177,6 +177,15 @@ def linear_coefficients(index: DimLike, variables: Sequence[Dim | int]) -> tuple
     return constant, coefficients
 
 
+def strided(tensor: Tensor, at: Coordinates, variables: Sequence[Dim | int], stored: Callable[[Tensor], Storage | None]
+            ) -> tuple[Storage, DimLike, list[DimLike]] | None:
+    """(storage, base index, stride of each variable) of a tensor read at coordinates `at`; None where it is not a strided array."""
+    base, coordinates = viewed(tensor, at, lambda t: stored(t) is not None)
+    storage = stored(base)
+    linear = None if storage is None else linear_coefficients(storage.index(coordinates), variables)
+    return None if linear is None else (storage, *linear)
+
+
 def _only_symbol(dim: Dim) -> Symbol:
     ((monomial, _),) = dim.terms.items()
     return monomial[0]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dlcompile.graph import DimLike, Node, Tensor, ceildiv, dim_max, dim_min, symbol
-from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, axes_symbols, broadcast_coordinates, linear_coefficients, viewed
+from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, axes_symbols, broadcast_coordinates, linear_coefficients, strided
 from dlcompile.kernels.emit import Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
 from dlcompile.kernels.ir import Address, Invoke, Number
@@ -15,14 +15,6 @@ from dlcompile.kernels.nest import Axis, nest
 FLOAT32 = np.dtype(np.float32)
 QUERY_BLOCK = 128  # queries a work item takes: the keys are packed once for each item
 KEY_BLOCK = 2048  # keys whose scores are kept at a time (csrc/dlc_attention.h)
-
-
-def strided(tensor: Tensor, at: Coordinates, variables: Coordinates, stored: Callable[[Tensor], Storage | None]):
-    """(storage, base index, stride of each variable) of a tensor read at coordinates `at`; None where it is not a strided array."""
-    base, coordinates = viewed(tensor, at, lambda t: stored(t) is not None)
-    storage = stored(base)
-    linear = None if storage is None else linear_coefficients(storage.index(coordinates), variables)
-    return None if linear is None else (storage, *linear)
 
 
 def _variables(node: Node) -> tuple[Coordinates, DimLike, DimLike, DimLike]:

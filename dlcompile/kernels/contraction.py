@@ -26,7 +26,7 @@ from dlcompile.kernels.access import (
 )
 from dlcompile.kernels.emit import INT64, Emitter, Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
-from dlcompile.kernels.ir import Index, Let, Load, LocalBuffer, Statement, Store, Tile
+from dlcompile.kernels.ir import Expression, Index, Let, Load, LocalBuffer, Statement, Store, Tile
 from dlcompile.kernels.nest import Axis, Block, collapse, merge, nest, split
 from dlcompile.kernels.target import Target
 from dlcompile.kernels.tiling import choose_tile
@@ -273,9 +273,7 @@ def lower_contraction(group: Group, context: Context, plan: Plan) -> Lowered:
     """Loops over tiles; in each the tile operation, then the epilogue row by row."""
     (node,) = group.anchors
     c, width, target = plan.contraction, plan.width(context.target), context.target
-    body, views = group.body_and_views()
     parameters = Parameters()
-    emitter = Emitter(parameters, context.readable(group.root), group.shared())
     left = parameters.read(c.left.argument, FLOAT32)
     right = parameters.read(plan.packed.argument, FLOAT32)
 
@@ -295,17 +293,7 @@ def lower_contraction(group: Group, context: Context, plan: Plan) -> Lowered:
         column = 0
     at = c.result(batch_at, row_at, column)
 
-    def tile_value(where: Coordinates):
-        if where != at:
-            raise CannotFuse(f"the result of {node.op} is used at other coordinates")
-        return Load("tile", i * width + j, FLOAT32)
-
-    emitter.overrides[node.output] = tile_value
-    body_at = carry_forward(group, node.output, at, body)
-    value = emitter.value(body, body_at)
-    root = context.stored(group.root)
-    store = Store(parameters.write(root.argument, group.root.dtype), root.index(forward(views, body_at)), value)
-    check_stored(store.index, "j", c.width, node)
+    lets, store = epilogue(group, context, parameters, at, Load("tile", i * width + j, FLOAT32), "j", c.width)
 
     a_index = c.base
     for run, coordinate in zip(c.batch, batch_at):
@@ -330,9 +318,9 @@ def lower_contraction(group: Group, context: Context, plan: Plan) -> Lowered:
 
     row_axes = (Axis("i", valid_rows),) if i != 0 else ()
     bound: tuple[Statement, ...] = (Let("m", Index(rb * plan.rows + i, INT64)),) if m != 0 else ()
-    inner = (*bound, *emitter.lets, store)
-    epilogue = nest((*row_axes, Axis("j", valid_columns)), inner, parallel=False)
-    statements: Block = (LocalBuffer("tile", FLOAT32, plan.rows * width), tile, *epilogue)
+    inner = (*bound, *lets, store)
+    after = nest((*row_axes, Axis("j", valid_columns)), inner, parallel=False)
+    statements: Block = (LocalBuffer("tile", FLOAT32, plan.rows * width), tile, *after)
     outer = [Axis(run.name, run.extent) for run in c.batch]
     row_loops = [Axis(run.name, run.extent) for run in outer_rows] + [Axis("rb", row_blocks)]
     column_loop = [Axis("nb", column_blocks)]
@@ -372,6 +360,29 @@ def _rows_first(c: Contraction, target: Target) -> bool:
     """Whether the column blocks of a row block follow each other: right where the packed operand stays in the second-level cache."""
     size = c.depth * c.width * 4
     return isinstance(size, int) and size <= target.l2_bytes // 2
+
+
+def epilogue(group: Group, context: Context, parameters: Parameters, at: Coordinates, element: Expression, column: str,
+             width: DimLike) -> tuple[list[Let], Store]:
+    """What a group stores for the element at coordinates `at` of its anchor's result, whose value is the expression `element`: the variables that
+    have to be bound before, and the store. `column`: the variable that counts the `width` columns. CannotFuse where the group uses the
+    result at other coordinates."""
+    (node,) = group.anchors
+    body, views = group.body_and_views()
+    emitter = Emitter(parameters, context.readable(group.root), group.shared())
+
+    def value_at(where: Coordinates) -> Expression:
+        if where != at:
+            raise CannotFuse(f"the result of {node.op} is used at other coordinates")
+        return element
+
+    emitter.overrides[node.output] = value_at
+    body_at = carry_forward(group, node.output, at, body)
+    value = emitter.value(body, body_at)
+    root = context.stored(group.root)
+    store = Store(parameters.write(root.argument, group.root.dtype), root.index(forward(views, body_at)), value)
+    check_stored(store.index, column, width, node)
+    return emitter.lets, store
 
 
 SCATTERED_COLUMNS = 16  # that a kernel stores one by one rather than leave it to a transposition of its own

@@ -10,8 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dlcompile.graph import DTYPES, DimLike, Node, Tensor
-from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, axes_symbols
-from dlcompile.kernels.attention import strided
+from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, axes_symbols, strided
 from dlcompile.kernels.emit import Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, finish
 from dlcompile.kernels.ir import Address, Invoke, InvokeArgument, Record

@@ -21,10 +21,10 @@ import numpy as np
 
 from dlcompile.graph import Node, ceildiv, dim_min, floordiv, mod, symbol
 from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, delinearize, linear_coefficients
-from dlcompile.kernels.contraction import FLOAT32, Contraction, carry_forward, check_stored, matrices
-from dlcompile.kernels.emit import INT64, Emitter, Parameters
-from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
-from dlcompile.kernels.ir import Address, Index, Invoke, Let, Load, LocalBuffer, Loop, ScratchBuffer, Statement, Store
+from dlcompile.kernels.contraction import FLOAT32, Contraction, epilogue, matrices
+from dlcompile.kernels.emit import INT64, Parameters
+from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, worth_sharing
+from dlcompile.kernels.ir import Address, Index, Invoke, Let, Load, LocalBuffer, Loop, ScratchBuffer
 from dlcompile.kernels.nest import Axis, nest
 from dlcompile.kernels.planes import CACHE_SHARE, PLANE_GAP, THREADS, Planes, loop, products, time_with_traffic, uneven
 from dlcompile.kernels.target import Target
@@ -140,31 +140,18 @@ def lower_strassen(group: Group, context: Context, contraction: Contraction, pla
                       Planes("sums", 0, s_plane, width), planes=PLANES, tile=plan.rows, rows=here, depth=depth,
                       fetch=PLANES * u_plane * panels * 4 > target.l2_bytes // 2)
 
-    body, views = group.body_and_views()
-    emitter = Emitter(parameters, context.readable(group.root), group.shared())
     m, h, g, j = symbol("m", rows.extent), symbol("h", 2), symbol("g", 2), symbol("j", width)
     column = g * plan.half + panel * width + j
     at: Coordinates = c.result((), delinearize(m, rows.axes), column)
-
-    def tile_value(where: Coordinates):
-        if where != at:
-            raise CannotFuse(f"the result of {node.op} is used at other coordinates")
-        return Load("tile", (h * 2 + g) * width + j, FLOAT32)
-
-    emitter.overrides[node.output] = tile_value
-    body_at = carry_forward(group, node.output, at, body)
-    value = emitter.value(body, body_at)
-    root = context.stored(group.root)
-    store = Store(parameters.write(root.argument, group.root.dtype), root.index(forward(views, body_at)), value)
+    lets, store = epilogue(group, context, parameters, at, Load("tile", (h * 2 + g) * width + j, FLOAT32), "j", columns)
     if linear_coefficients(store.index, (j,)) is None:
         raise CannotFuse(f"panels of {node.op} do not fit what its columns are taken apart to")
-    check_stored(store.index, "j", columns, node)
-    lets: list[Statement] = [Let("m", Index(first + t + h * (rows.extent - plan.pairs), INT64))]
+    row = Let("m", Index(first + t + h * (rows.extent - plan.pairs), INT64))
     halves = 2 if rows.extent % 2 == 0 else dim_min(2, first + t + 1)  # the lower row of the first pair is the upper row of the last one
     inside = (Axis("h", halves), Axis("g", 2), Axis("j", dim_min(width, columns - (column - j))))
     result = (LocalBuffer("tile", FLOAT32, 4 * width),
               Invoke("dlc_strassen_result", (width, Address("sums", t * width), s_plane, Address("tile")), "dlc_strassen.h"),
-              *nest(inside, (*lets, *emitter.lets, store), parallel=False))
+              *nest(inside, (row, *lets, store), parallel=False))
 
     where = [Let(str(d), Index(value, INT64)) for d, value in ((block, floordiv(symbol("p"), panels)), (panel, mod(symbol("p"), panels))) if d != 0]
     statements = (*where, *summed, *loop("t", here, result))

@@ -6,8 +6,7 @@ Putting strings together, comparing and converting them is elementwise (`kernels
 from __future__ import annotations
 
 from dlcompile.graph import DTYPES, DimLike, Node, Tensor
-from dlcompile.kernels.access import CannotFuse, axes_symbols
-from dlcompile.kernels.attention import strided
+from dlcompile.kernels.access import CannotFuse, axes_symbols, strided
 from dlcompile.kernels.emit import Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, worth_sharing
 from dlcompile.kernels.ir import Address, Invoke, InvokeArgument, Record

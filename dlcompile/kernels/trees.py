@@ -4,8 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile.graph import DTYPES, Node, Tensor
-from dlcompile.kernels.access import CannotFuse, axes_symbols
-from dlcompile.kernels.attention import strided
+from dlcompile.kernels.access import CannotFuse, axes_symbols, strided
 from dlcompile.kernels.emit import Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, worth_sharing
 from dlcompile.kernels.ir import Address, Invoke, Record

@@ -14,34 +14,18 @@ Which is faster, this or the sum over nine taps, is estimated beforehand (`direc
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from dlcompile.graph import DimLike, Node, Tensor, ceildiv, dim_min, floordiv, mod, product, symbol
-from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, axes_symbols, linear_coefficients, viewed
-from dlcompile.kernels.contraction import FLOAT32, Contraction, carry_forward, check_stored
-from dlcompile.kernels.emit import INT64, Emitter, Parameters
-from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
-from dlcompile.kernels.ir import (
-    Address,
-    Apply,
-    Assign,
-    Declare,
-    Index,
-    Invoke,
-    Let,
-    Load,
-    Local,
-    LocalBuffer,
-    Loop,
-    Number,
-    ScratchBuffer,
-    Statement,
-    Store,
-    When,
-)
+from dlcompile.graph import DimLike, Node, ceildiv, dim_min, floordiv, mod, product, symbol
+from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, axes_symbols, strided
+from dlcompile.kernels.contraction import FLOAT32, Contraction, epilogue
+from dlcompile.kernels.emit import INT64, Parameters
+from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, worth_sharing
+from dlcompile.kernels.ir import (Address, Apply, Assign, Declare, Index, Invoke, Let, Load, Local, LocalBuffer, Loop, Number, ScratchBuffer,
+                                  Statement, When)
 from dlcompile.kernels.nest import Axis, nest
 from dlcompile.kernels.planes import CACHE_SHARE, PLANE_GAP, THREADS, Planes, loop, products, time_with_traffic, uneven
 from dlcompile.kernels.target import Target
@@ -173,7 +157,11 @@ def lower_winograd(group: Group, context: Context, plan: Winograd, filters: Stor
     v_plane, m_plane = plan.tiles * padded + PLANE_GAP, plan.tiles * width + PLANE_GAP
 
     parameters = Parameters()
-    source, base, strides = _strided(node.inputs[0], context.stored)
+    pixels = axes_symbols(node.inputs[0].shape, "l")
+    read = strided(node.inputs[0], pixels, pixels, context.stored)
+    if read is None or (pixels[-1] != 0 and read[2][-1] != 1):
+        raise CannotFuse("the input of a convolution is no strided array")
+    source, base, strides = read
     x, u = parameters.read(source.argument, FLOAT32), parameters.read(filters.argument, FLOAT32)
     block, panel = (symbol(name, extent) if extent != 1 else 0 for name, extent in (("block", blocks), ("nb", panels)))
     here = dim_min(plan.tiles, count - block * plan.tiles)  # tiles of this block
@@ -206,27 +194,14 @@ def lower_winograd(group: Group, context: Context, plan: Winograd, filters: Stor
                       planes=planes, tile=plan.rows, rows=here, depth=channels, fetch=far)
 
     # out of M
-    body, views = group.body_and_views()
-    emitter = Emitter(parameters, context.readable(group.root), group.shared())
     y, x_in_tile, j = symbol("y", m), symbol("x", m), symbol("j", width)
     column = panel * width + j if columns != 1 else 0
     at: Coordinates = (n, top + y * apart if height != 1 else 0, left + x_in_tile * beside if breadth != 1 else 0, column)
-
-    def tile_value(where: Coordinates):
-        if where != at:
-            raise CannotFuse(f"the result of {node.op} is used at other coordinates")
-        return Load("tile", (y * m + x_in_tile) * width + j, FLOAT32)
-
-    emitter.overrides[node.output] = tile_value
-    body_at = carry_forward(group, node.output, at, body)
-    value = emitter.value(body, body_at)
-    root = context.stored(group.root)
-    store = Store(parameters.write(root.argument, group.root.dtype), root.index(forward(views, body_at)), value)
-    check_stored(store.index, "j", columns, node)
+    lets, store = epilogue(group, context, parameters, at, Load("tile", (y * m + x_in_tile) * width + j, FLOAT32), "j", columns)
     inside = (Axis("y", dim_min(m, ceildiv(height - top, apart))), Axis("x", dim_min(m, ceildiv(breadth - left, beside))), Axis("j", dim_min(width, columns - panel * width)))
     back = (*which, LocalBuffer("tile", FLOAT32, m * m * width),
             Invoke("dlc_winograd_output", (m, width, Address("sums", t * width), m_plane, Address("tile")), "dlc_winograd.h"),
-            *nest(inside, (*emitter.lets, store), parallel=False))
+            *nest(inside, (*lets, store), parallel=False))
 
     where = [Let(str(c), Index(v, INT64)) for c, v in ((block, floordiv(symbol("p"), panels)), (panel, mod(symbol("p"), panels))) if c != 0]
     statements = (*where, *counted, When(stale, fill), *summed, *loop("t", here, back))
@@ -235,14 +210,3 @@ def lower_winograd(group: Group, context: Context, plan: Winograd, filters: Stor
     loops = (ScratchBuffer("v", FLOAT32, 0, planes * v_plane), ScratchBuffer("sums", FLOAT32, planes * v_plane, planes * m_plane),
              Declare("held", Number(-1, INT64)), Loop("p", blocks * panels, statements, "parallel" if parallel else "serial"))
     return finish(parameters, loops, "winograd", parallel, 4 * planes * (v_plane + m_plane))
-
-
-def _strided(x: Tensor, stored: Callable[[Tensor], Storage | None]) -> tuple[Storage, DimLike, list[DimLike]]:
-    """(storage, index of the first element, stride of each axis) of the input. CannotFuse where its channels do not follow each other."""
-    at = axes_symbols(x.shape, "l")
-    base, coordinates = viewed(x, at, lambda t: stored(t) is not None)
-    storage = stored(base)
-    linear = None if storage is None else linear_coefficients(storage.index(coordinates), at)
-    if linear is None or (at[-1] != 0 and linear[1][-1] != 1):
-        raise CannotFuse("the input of a convolution is no strided array")
-    return storage, *linear
