@@ -10,7 +10,7 @@ halves of rows and of columns, and the epilogue on them.
         for pair: results[2][2][column] of sums; epilogue
 
 An odd number of rows is no difficulty: the halves share the middle one, which is stored once. Roundings are some times those of the plain
-sum, about 1e-6 of the largest result; infinities and NaN stay in no row or column.
+sum, a few millionths of the largest result; an infinity or a NaN does not stay in its row or column.
 """
 from __future__ import annotations
 
@@ -70,13 +70,8 @@ def direct_time(node: Node, contraction: Contraction, target: Target, tile: tupl
 
 
 def plans(node: Node, contraction: Contraction, target: Target) -> Iterator[tuple[float, Strassen]]:
-    """Plans, and the cycles that each is estimated to take."""
-    for plan, time in _plans(contraction.row_count, contraction.width, contraction.depth, target):
-        yield time, plan
-
-
-def _plans(m: int, n: int, k: int, target: Target) -> Iterator[tuple[Strassen, float]]:
-    """The pairs of rows in more and more blocks, until one stays in the cache, and the cycles that are estimated for each."""
+    """The pairs of rows in more and more blocks, until one stays in the cache, and before each the cycles that it is estimated to take."""
+    m, n, k = contraction.row_count, contraction.width, contraction.depth
     pairs, depth = ceildiv(m, 2), k // 2
     rows, vectors = choose_tile(target, pairs, ceildiv(n, 2), depth)
     width = vectors * target.lanes
@@ -86,7 +81,7 @@ def _plans(m: int, n: int, k: int, target: Target) -> Iterator[tuple[Strassen, f
         blocks = ceildiv(pairs, plan.block)
         compute = PLANES * blocks * product_time(target, plan.block, plan.half, depth, (rows, vectors)) + m * n / target.lanes * RESULT_COST
         left, right = PLANES * depth * plan.block * 4, PLANES * depth * plan.half * 4
-        yield plan, time_with_traffic(target, compute, left, right, blocks, panels) * uneven(blocks * panels) + m * k / target.lanes * LEFT_COST
+        yield time_with_traffic(target, compute, left, right, blocks, panels) * uneven(blocks * panels) + m * k / target.lanes * LEFT_COST, plan
         if left <= target.l2_bytes * CACHE_SHARE and blocks * panels >= 2 * THREADS:
             break
 
