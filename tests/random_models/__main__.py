@@ -20,7 +20,7 @@ from collections import Counter
 
 from tests.random_models.running import BATCH, compiled, describe, exportable, exported, findings, interpreted, reduced, screened, seeded
 
-SANITIZE = "-O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
+SANITIZE = "-O1 -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer"
 
 
 def work(seeds: list[int], options: argparse.Namespace, pipe) -> None:
@@ -92,6 +92,7 @@ def main() -> int:
     options = parser.parse_args()
     if options.sanitize and "DLC_SANITIZED" not in os.environ:
         return subprocess.call([sys.executable, "-m", "tests.random_models", *sys.argv[1:]], env=sanitized())
+    os.environ.pop("LD_PRELOAD", None)  # loaded by now: the compilers that are started need no sanitizer
     if options.last is None:
         print(describe(seeded(options.first, only=options.only)))
         options.last = options.first + 1

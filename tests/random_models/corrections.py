@@ -68,7 +68,18 @@ def prelu(evaluate, node, arrays, opset):
     return [np.where(x < 0, slope * x, x).astype(x.dtype)]
 
 
-@correction("Sum", "Mean", "LogSoftmax", "Softmax", "ReduceMean", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp")
+@correction("LogSoftmax")
+def log_softmax(evaluate, node, arrays, opset):
+    """Takes the logarithm of a softmax, of whose small elements few bits are left, or none."""
+    x, axis = arrays[0].astype(np.float64), attributes_of(node).get("axis", -1)
+    if not x.size:
+        return None
+    with np.errstate(all="ignore"):
+        x = x - x.max(axis=axis, keepdims=True)
+        return [(x - np.log(np.exp(x).sum(axis=axis, keepdims=True))).astype(arrays[0].dtype)]
+
+
+@correction("Sum", "Mean", "Softmax", "ReduceMean", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp")
 def in_16_bits(evaluate, node, arrays, opset):
     """Computes each step in 16 bits, where sums overflow and small exponentials vanish."""
     if arrays[0].dtype.itemsize != 2 or arrays[0].dtype.kind in "iu":

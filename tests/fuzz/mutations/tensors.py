@@ -95,7 +95,8 @@ def change_elements(random: Random, model: onnx.ModelProto) -> None:
         elif array.dtype.kind == "b":
             flat[place] = not flat[place]
         else:
-            flat[place] = number(random)
+            with np.errstate(all="ignore"):
+                flat[place] = np.asarray(number(random), np.float64).astype(array.dtype)  # assigned as it is, one that is too large raises
     made = numpy_helper.from_array(array, tensor.name)
     tensor.CopyFrom(made)
 
