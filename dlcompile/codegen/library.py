@@ -9,7 +9,7 @@ from dlcompile.codegen.names import c_string
 from dlcompile.codegen.steps import Steps
 from dlcompile.graph import DTYPES, Dim, DimLike, dtype_name, order_of
 from dlcompile.kernels.memory import plan_arena
-from dlcompile.kernels.program import Constraint, Program
+from dlcompile.kernels.program import Constraint, Loop, Program, walk
 from dlcompile.kernels.target import Target
 from dlcompile.version import FORMAT, VERSION
 
@@ -29,15 +29,22 @@ class _Library:
         self.tables: set[str] = set()
         # by stage: those of a stage stand together in the table of buffers
         self.buffer_stages = [program.stage_of(b.nbytes) for b in program.buffers]
-        self.planned = {i for i, stage in enumerate(self.buffer_stages) if stage == 0 and not program.symbols}
-        laid_out = sorted((i for i in range(len(program.buffers)) if i not in self.planned), key=lambda i: self.buffer_stages[i])
+        loops = [s for s in walk(program.steps) if isinstance(s, Loop)]
+        self.private = {buffer: number for number, loop in enumerate(loops) for buffer in loop.private or ()}  # → the loop whose turns use it
+        self.planned = {i for i, stage in enumerate(self.buffer_stages) if stage == 0 and not program.symbols and i not in self.private}
+        laid_out = sorted((i for i in range(len(program.buffers)) if i not in self.planned and i not in self.private),
+                          key=lambda i: self.buffer_stages[i])
         self.rows = {buffer: row for row, buffer in enumerate(laid_out)}
-        self.offsets, self.arena_bytes = {}, 0
-        if self.planned:
-            planned = sorted(self.planned)
-            offsets, self.arena_bytes = plan_arena([program.buffers[i].nbytes for i in planned],
-                                                   [(program.buffers[i].first, program.buffers[i].last) for i in planned])
-            self.offsets = dict(zip(planned, offsets))
+        self.offsets: dict[int, int] = {}
+        self.arena_bytes = self._plan(sorted(self.planned))
+        self.private_bytes = {number: self._plan(loop.private) for number, loop in enumerate(loops) if loop.private is not None}
+
+    def _plan(self, buffers: Sequence[int]) -> int:
+        """Give buffers whose sizes are known their offsets in a piece of memory. How many bytes that has."""
+        planned = [self.program.buffers[i] for i in buffers]
+        offsets, nbytes = plan_arena([b.nbytes for b in planned], [(b.first, b.last) for b in planned])
+        self.offsets.update(zip(buffers, offsets))
+        return nbytes
 
     def text(self, header: str) -> str:
         """The whole file. Functions and tables first: they decide which expressions there are."""
@@ -57,7 +64,7 @@ class _Library:
 
 #include "{name}_kernels.h"
 #include "dlc_runtime.h"
-
+{self._turns()}
 struct {name} {{
     dlc_context context;
 }};
@@ -159,7 +166,11 @@ struct {name} {{
         return self.costs.size(amount if told else -1)
 
     def _scratch(self) -> list[DimLike]:
-        return [s for s in dict.fromkeys(c.scratch for c in self.program.calls) if s != 0]
+        """What threads need beside the arena: the scratch of calls, and the buffers of turns that they take for themselves with that of the calls in
+        them."""
+        loops = [s for s in walk(self.program.steps) if isinstance(s, Loop)]
+        turns = [self.private_bytes[i] + max((c.scratch for c in loop.body), default=0) for i, loop in enumerate(loops) if loop.private is not None]
+        return [s for s in dict.fromkeys([*(c.scratch for c in self.program.calls), *turns]) if s != 0]
 
     # -- the calls ----------------------------------------------------------------------------------------------------------
     def _calls(self) -> Iterator[str]:
@@ -172,6 +183,9 @@ struct {name} {{
         if not lines:
             yield "    (void)context, (void)team;"
         yield "}\n"
+
+    def _turns(self) -> str:
+        return '#include "dlc_turns.h"\n' if self.private_bytes else ""
 
     def _weights(self) -> str:
         if not self.program.constants:

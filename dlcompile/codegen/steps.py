@@ -40,6 +40,7 @@ class Steps:
         self.library, self.program, self.names = library, library.program, library.names
         self.threads = self.program.threads != 1
         self.call = 0
+        self.team, self.alone = "team", "&alone"  # who makes the calls, and who those for one thread
         self.grows = {c.next.index for s in walk(self.program.steps) if isinstance(s, Loop) for c in s.carries if c.grows}
         self.grows |= {c.now.index for s in walk(self.program.steps) if isinstance(s, Loop) for c in s.carries if c.grows}
         self.turn_of = {p.variable.index: p for s in walk(self.program.steps) if isinstance(s, Loop) for p in s.parts if p.grows}
@@ -101,9 +102,9 @@ class Steps:
         yield ""
         yield f"/* {c_comment(call_title(call))} */"
         if call.barrier and self.threads:
-            yield "dlc_barrier(team);"
+            yield f"dlc_barrier({self.team});"
         yield f"dlc_mark(context, team, {index});"
-        team = "team" if call.parallel else "&alone"
+        team = self.team if call.parallel else self.alone
         stage = self.program.stage_of(call.scratch)
         if stage:
             team = f"&(dlc_team[]){{dlc_stage_team(context, {team}, {stage})}}[0]"
@@ -112,7 +113,7 @@ class Steps:
         if call.parallel or not self.threads:
             yield invocation
         else:
-            yield "if (team->index == 0)"
+            yield f"if ({self.team}->index == 0)"
             yield f"    {invocation}"
 
     def _define(self, step: Define) -> Iterator[str]:
@@ -170,9 +171,11 @@ class Steps:
         yield "}"
 
     def _loop(self, step: Loop) -> Iterator[str]:
-        loops = [s for s in walk(self.program.steps) if isinstance(s, Loop)]
-        number = next(i for i, s in enumerate(loops) if s is step)
+        number = self._number(step)
         turn = f"turn_{number}"
+        if step.private is not None:
+            yield from self._turns(step, number)
+            return
         yield ""
         yield f"/* {c_comment(', '.join(step.origin) or 'no node of the model')}: a loop */"
         yield from ["dlc_barrier(team);"] if self.threads else []
@@ -202,6 +205,28 @@ class Steps:
             yield "if (team->index == 0)"
             yield f"    *(int64_t *)({self.argument(step.counter)}) = {turn};"
             yield from ["dlc_barrier(team);"] if self.threads else []
+
+    def _turns(self, step: Loop, number: int) -> Iterator[str]:
+        """A loop whose turns threads take for themselves."""
+        turn, turns = f"turn_{number}", f"turns_{number}"
+        yield ""
+        yield f"/* {c_comment(', '.join(step.origin) or 'no node of the model')}: turns that need nothing of one another */"
+        yield from ["dlc_barrier(team);"] if self.threads else []
+        yield (f"for (dlc_turns {turns} = dlc_first_turn(context, team, {self.value(step.length)}, {c_int(self.library.private_bytes[number])}); "
+               f"{turns}.turn < {turns}.length; dlc_next_turn(context, &{turns})) {{")
+        yield f"    dlc_team *const taker_{number} = &{turns}.team;"
+        yield f"    const int64_t {turn} = {turns}.turn;"
+        for part in step.parts:
+            yield f"    {self._part(part, turn, step)}"
+        self.team, self.alone = f"taker_{number}", f"&(dlc_team[]){{dlc_alone(taker_{number})}}[0]"
+        yield from self._inside(step.body)
+        self.team, self.alone = "team", "&alone"
+        yield "}"
+        yield from ["dlc_barrier(team);"] if self.threads else []
+
+    def _number(self, loop: Loop) -> int:
+        """The number of a loop among all of them."""
+        return next(i for i, s in enumerate(s for s in walk(self.program.steps) if isinstance(s, Loop)) if s is loop)
 
     def _begin(self, carry: Carry) -> Iterator[str]:
         now, following = f"p{carry.now.index}", f"p{carry.next.index}"
@@ -244,6 +269,8 @@ class Steps:
                 return self.names.outputs[index]
             case ConstantArgument(index):
                 return _offset("weights", self.program.constant_offsets[index])
+            case BufferArgument(index) if index in self.library.private:
+                return _offset(f"turns_{self.library.private[index]}.memory", self.library.offsets[index])
             case BufferArgument(index) if index in self.library.planned:
                 return _offset("arena", self.library.offsets[index])
             case BufferArgument(index):

@@ -1,7 +1,8 @@
 """Control flow: branches and loops become steps of the program around the steps of their bodies.
 
     cond    the results have buffers, which the branch that is taken writes
-    scan    carries lie in two places that change roles with every turn; a turn reads and writes its part of the scanned and stacked arrays
+    scan    carries lie in two places that change roles with every turn; a turn reads and writes its part of the scanned and stacked arrays;
+            where nothing is carried, threads take whole turns
     while   the same, with steps that decide whether there is another turn, and stacks that grow
 
 Where the size of a carry, a result or a stack is known only as the steps run, it lies in boxes; the int64 scalars that hold its dimensions are
@@ -10,14 +11,18 @@ carried or handed out beside it (the attributes `sizes` and `defines`, see `oper
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dlcompile.graph import Dim, Graph, Node, Tensor, symbols_in
+from dlcompile.graph import Dim, DimLike, Graph, Node, Tensor, product, symbols_in
 from dlcompile.kernels.access import Storage, contiguous
-from dlcompile.kernels.steps import Argument, Branch, Carry, Element, Loop, Part, Step, VariableArgument
+from dlcompile.kernels.group import worth_sharing
+from dlcompile.kernels.steps import Argument, Branch, Call, Carry, Element, Loop, Part, Step, VariableArgument, map_steps
 
 if TYPE_CHECKING:
     from dlcompile.kernels.schedule import Scheduler
+
+WORTH_TURNS = 1_000_000  # operations of all turns of a loop that are worth sharing out
 
 
 def lower_cond(node: Node, scheduler: Scheduler) -> list[Step]:
@@ -45,8 +50,11 @@ def lower_scan(node: Node, scheduler: Scheduler) -> list[Step]:
     outputs = [*(c.next for c in carries), *(p.variable for p in written)]
     for tensor, carry in zip(node.outputs, carries):
         scheduler.placement.put(tensor, contiguous(carry.now, tensor.shape))
-    steps = scheduler.body_steps(body, inputs, outputs)
-    return [Loop(tuple(carries), (*read, *written), steps, attributes["length"], attributes["reverse"], origin=node.origin)]
+    first = len(scheduler.memory.buffers)
+    steps = map_steps(scheduler.body_steps(body, inputs, outputs), lambda s: _repeated(s, attributes["length"]))
+    private = range(first, len(scheduler.memory.buffers)) if not carries and _apart(steps, scheduler, first) else None
+    return [Loop(tuple(carries), (*read, *written), steps, attributes["length"], attributes["reverse"], origin=node.origin,
+                 private=None if private is None else tuple(private))]
 
 
 def lower_while(node: Node, scheduler: Scheduler) -> list[Step]:
@@ -72,6 +80,20 @@ def lower_while(node: Node, scheduler: Scheduler) -> list[Step]:
 
 CONTROL: dict[str, Callable[[Node, Scheduler], list[Step]]] = {"cond": lower_cond, "scan": lower_scan, "while": lower_while}
 """operator → the steps it becomes"""
+
+
+def _repeated(step: Step, times: DimLike) -> Step:
+    """A step with the work of so many turns."""
+    return replace(step, flops=product((times, step.flops)), bytes=product((times, step.bytes))) if isinstance(step, Call) else step
+
+
+def _apart(steps: Sequence[Step], scheduler: Scheduler, first: int) -> bool:
+    """Whether threads may take whole turns of a loop, which do `steps` in the buffers from `first` on: they are worth it, are nothing but kernels, and
+    need memory of a size that is known."""
+    calls = [s for s in steps if isinstance(s, Call)]
+    sizes = [*(t.type.nbytes for t in scheduler.memory.buffers[first:]), *(c.scratch for c in calls)]
+    return (len(calls) == len(steps) and all(isinstance(s, int) for s in sizes)
+            and worth_sharing(sum((c.flops for c in calls), 0), WORTH_TURNS))
 
 
 def _place(scheduler: Scheduler, tensor: Tensor, grows: bool = False) -> Argument:

@@ -47,13 +47,16 @@ from dlcompile.kernels.program import (
     Element,
     InputArgument,
     Kernel,
+    Loop,
     OutputArgument,
     Port,
     Program,
     Reserve,
     Step,
+    walk,
 )
 from dlcompile.kernels.rows import lower_cumulative, lower_rows
+from dlcompile.kernels.samples import split_samples
 from dlcompile.kernels.strassen import Strassen, lower_left, lower_strassen, mapped_shape, pack_right
 from dlcompile.kernels.target import Target, resolve_target
 from dlcompile.kernels.winograd import Winograd, lower_winograd, pack_filters
@@ -84,7 +87,7 @@ def schedule(graph: Graph, target: Target | str = "native", *, precision: str = 
     target = resolve_target(target)
     # a model may call a dimension `p` or `i0`, as loop variables are called: while there are loops, dimensions have names that no loop has
     apart = {s.name: symbol(f"{s.name}_dim") for g in _graphs(graph) for s in (*g.symbols, *map(Symbol, g.definitions))}
-    prepared = _prepared(pin(graph, apart), target)
+    prepared = split_samples(_prepared(pin(graph, apart), target), target)
     _check_supported(prepared)
     shared = _Shared(Choices(strict=precision == "strict", ranks=ranks))
     inputs = [contiguous(InputArgument(i), t.shape) for i, t in enumerate(prepared.inputs)]
@@ -129,7 +132,8 @@ def _program(name: str, graph: Graph, steps: tuple[Step, ...], shared: _Shared) 
         tuple(Port(n, t.type) for n, t in zip(graph.output_names, graph.outputs)),
         tuple(np.ascontiguousarray(t.value) for t in memory.constants), buffers, steps,
         tuple(dict.fromkeys(shared.constraints)), None, variables=memory.variables, boxes=memory.boxes)
-    return program if any(call.parallel for call in program.calls) else replace(program, threads=1)
+    shared_out = any(call.parallel for call in program.calls) or any(isinstance(s, Loop) and s.private is not None for s in walk(steps))
+    return program if shared_out else replace(program, threads=1)
 
 
 class _Shared:

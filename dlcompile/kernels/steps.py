@@ -91,7 +91,7 @@ class Call:
     barrier:   the team waits for everybody before this call (it reads what an earlier call wrote).
     scratch:   bytes of private scratch a thread needs in it (`team->scratch`).
     origin:    names of the model's own nodes computed here.
-    flops, bytes: work of one call, for profiles and cost.
+    flops, bytes: work of it in a run, in all turns of a loop whose number is known; for profiles and cost.
     product:   the number of the product or convolution that it computes, or a part of it (see `kernels.choices`).
     """
 
@@ -182,7 +182,11 @@ class Part:
 @dataclass(frozen=True)
 class Loop:
     """Steps that are repeated: `length` times (any number of times for None), and no longer than the bool `going` is true after the
-    steps `test`. The team waits before it and after every turn. `counter`: where the number of turns is left as an int64."""
+    steps `test`. The team waits before it and after every turn. `counter`: where the number of turns is left as an int64.
+
+    private: where turns need nothing of one another, the buffers that a turn uses and leaves. Threads then take whole turns for themselves,
+    with these buffers in their scratch; turns left over, fewer than there are threads, all take together. None where turns follow one
+    another."""
 
     carries: tuple[Carry, ...]
     parts: tuple[Part, ...]
@@ -193,6 +197,7 @@ class Loop:
     going: Element | None = None
     counter: Argument | None = None
     origin: tuple[str, ...] = ()
+    private: tuple[int, ...] | None = None
 
 
 Step = Union[Call, Define, Reserve, Branch, Loop]
