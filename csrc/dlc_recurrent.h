@@ -286,7 +286,9 @@ DLC_INLINE void dlc_recurrence_phase(const dlc_recurrence *l, const int cell, co
                                      dlc_team *team)
 {
     const int64_t blocks = dlc_recurrence_padded(l->H) / DLC_LANES;
-    for (int64_t item = begin; item < end; ++item) {
+    for (int64_t i = begin; i < end; ++i) {
+        /* there and back: where weights do not fit the second-level cache, those read last are still in it */
+        const int64_t item = step & 1 ? end - 1 - (i - begin) : i;
         const int64_t d = item / blocks, t = l->reverse[d] ? l->T - 1 - step : step;
         dlc_recurrence_block(l, cell, phase, t, (int)(step & 1), d, item % blocks);
     }

@@ -256,10 +256,10 @@ def plan_tile(contraction: Contraction, target: Target) -> tuple[int, int]:
     """(rows, vectors) of the tile."""
     tile_rows = contraction.rows[-1].extent if contraction.rows else 1
     if contraction.depthwise:
-        vectors = max(1, min(4 if target.registers > 16 else 2, -(-contraction.width // target.lanes)))
-        most = max(1, (target.registers - 2) // vectors - 1)
-        rows = min(most, 6) if not isinstance(tile_rows, int) else _even_split(tile_rows, min(most, 6))
-        return rows, vectors
+        count = ceildiv(contraction.width, target.lanes)
+        vectors = min(range(1, 5 if target.registers > 16 else 3), key=lambda v: (ceildiv(count, v) * (v + 1), -v))
+        most = 8 if target.registers > 16 else 6
+        return most if not isinstance(tile_rows, int) else _even_split(tile_rows, most), vectors
     return choose_tile(target, tile_rows, contraction.width, contraction.depth)
 
 

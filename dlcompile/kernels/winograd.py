@@ -1,4 +1,4 @@
-"""Winograd's convolution: 3×3 filters by fewer multiplications, F(m×m, 3×3) for m = 2 and 4 (csrc/dlc_winograd.h has the formulas).
+"""Winograd's convolution: 3×3 filters by fewer multiplications, F(m×m, 3×3) for m = 2, 4 and 6 (csrc/dlc_winograd.h has the formulas).
 
 Tiles of m×m results are taken in blocks that stay in the second-level cache. A thread transforms the tiles of a block once, then goes
 through blocks of columns: (m+2)² products, one for each position of a transformed tile, all on one tile operation; then each tile is
@@ -9,8 +9,8 @@ transformed back, and the epilogue (bias, activation, residual) is evaluated on 
         M[position][tile][column] = V[position] · U[position]        U: the filters, transformed and packed when the model is compiled
         for tile: results[m][m][column] = output transform of M; epilogue
 
-Which is faster, this or the sum over nine taps, is estimated beforehand (`direct_time`, `plans`). The roundings of F(4×4) are some ten times those of the plain sum
-(about 1e-5 of the largest result), and a NaN or an infinity reaches the whole of its tile.
+Which is faster, this or the sum over nine taps, is estimated beforehand (`direct_time`, `plans`). The roundings of F(4×4) are some ten times those of the plain sum,
+those of F(6×6) some twenty times (1e-5 to 2e-5 of the largest result), and a NaN or an infinity reaches the whole of its tile.
 """
 from __future__ import annotations
 
@@ -27,19 +27,22 @@ from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, worth
 from dlcompile.kernels.ir import (Address, Apply, Assign, Declare, Index, Invoke, Let, Load, Local, LocalBuffer, Loop, Number, ScratchBuffer,
                                   Statement, When)
 from dlcompile.kernels.nest import Axis, nest
-from dlcompile.kernels.planes import CACHE_SHARE, PLANE_GAP, THREADS, Planes, loop, products, time_with_traffic, uneven
+from dlcompile.kernels.planes import PLANE_GAP, THREADS, Planes, loop, products, time_with_traffic, uneven
 from dlcompile.kernels.target import Target
 from dlcompile.kernels.tiling import UNKNOWN, choose_tile, product_time
 
 BOOL = np.dtype(np.bool_)
-SIZES = (4, 2)  # m
-INPUT_COST = {2: 40.0, 4: 130.0}  # cycles to transform a vector of channels of a tile of the input
-OUTPUT_COST = {2: 30.0, 4: 90.0}  # the same of a tile of results
+SIZES = (6, 4, 2)  # m
+INPUT_COST = {2: 40.0, 4: 130.0, 6: 290.0}  # cycles to transform a vector of channels of a tile of the input
+OUTPUT_COST = {2: 30.0, 4: 90.0, 6: 200.0}  # the same of a tile of results
+BLOCK_SHARE = 1 / 4  # of the second-level cache, what a block of tiles and its sums fill: filters and pixels pass through it meanwhile
 LEAST_WORK = 1_000_000  # operations of a convolution: what a smaller one could gain is not worth a longer kernel
 BLOCKS = (1, 2, 4)  # blocks to choose from, in that measure
 FEW_BLOCKS = 4
 
 _G = {2: [[1, 0, 0], [1 / 2, 1 / 2, 1 / 2], [1 / 2, -1 / 2, 1 / 2], [0, 0, 1]],
+      6: [[1, 0, 0], [-2 / 9, -2 / 9, -2 / 9], [-2 / 9, 2 / 9, -2 / 9], [1 / 90, 1 / 45, 2 / 45], [1 / 90, -1 / 45, 2 / 45],
+          [32 / 45, 16 / 45, 8 / 45], [32 / 45, -16 / 45, 8 / 45], [0, 0, 1]],
       4: [[1 / 4, 0, 0], [-1 / 6, -1 / 6, -1 / 6], [-1 / 6, 1 / 6, -1 / 6], [1 / 24, 1 / 12, 1 / 6], [1 / 24, -1 / 12, 1 / 6], [0, 0, 1]]}
 
 
@@ -107,7 +110,7 @@ def _plans(m: int, tiles: DimLike, channels: int, columns: int, target: Target) 
     """F(m×m) with blocks that fill the cache, and with larger ones, for which the filters are read less often."""
     padded = ceildiv(channels, target.lanes) * target.lanes
     rows, vectors = choose_tile(target, symbol("tiles"), columns, channels)
-    most = max(4, int(target.l2_bytes * CACHE_SHARE) // ((m + 2) ** 2 * (padded + vectors * target.lanes) * 4))
+    most = max(4, int(target.l2_bytes * BLOCK_SHARE) // ((m + 2) ** 2 * (padded + vectors * target.lanes) * 4))
     for times in BLOCKS:
         if isinstance(tiles, int) and tiles <= FEW_BLOCKS * most * times:  # alike, for the last one of them would be a large part of the work
             block = ceildiv(tiles, ceildiv(tiles, most * times))
