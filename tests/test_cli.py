@@ -54,7 +54,7 @@ def test_compile_then_run_a_file(model_files, tmp_path) -> None:
     np.save(tmp_path / "x.npy", x)
     output = cli("run", path, "--input", f"x={tmp_path / 'x.npy'}", "--output", tmp_path / "results", "--repeat", "3", "--profile").output
     assert "float32[3, 5]" in output and "median" in output and "dense0" in output
-    assert "of peak" in output and "FLOP/s in float32" in output
+    assert "of peak" in output and "FLOP/s in float32" in output and "the whole run" in output
     np.testing.assert_array_equal(np.load(tmp_path / "results" / "y.npy"), dlc.load(path)(x))
 
 

@@ -124,4 +124,6 @@ def profile_table(compiled: CompiledModel, arrays: dict[str, np.ndarray], repeat
         shares = ("", "") if machine is None else (f"{flops / machine.flops:.0%}", f"{moved / machine.bytes:.0%}")
         rows.add_row(duration(p.seconds), f"{p.seconds / total:.1%}", f"{flops / 1e9:.1f}", shares[0], f"{moved / 1e9:.1f}", shares[1], p.call.form,
                      ", ".join(p.call.origin) or quantity(p.flops, "FLOP"))
+    flops = sum(max(p.flops, 0) for p in profiles) / total
+    rows.add_row(duration(total), "", f"{flops / 1e9:.1f}", "" if machine is None else f"{flops / machine.flops:.0%}", "", "", "", "the whole run", style="bold")
     return rows

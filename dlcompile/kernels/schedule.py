@@ -351,8 +351,9 @@ class Scheduler:
             return []
         nodes = [n for n in group.ordered(self.graph) if not is_free(n)] or list(group.ordered(self.graph))
         arguments = (*lowered.arguments, *(DimArgument(d) for d in lowered.dimensions))
+        work = cost(nodes) if any(t.producer in group.nodes for t in group.outputs) else 0  # an operand made ready does not count as the product
         return [Call(self.shared.kernel(lowered.function), arguments, lowered.parallel, False, lowered.scratch,
-                     tuple(dict.fromkeys(o for n in nodes for o in n.origin)), cost(nodes), self._traffic(lowered),
+                     tuple(dict.fromkeys(o for n in nodes for o in n.origin)), work, self._traffic(lowered),
                      lowered.function.form, tuple(n.op for n in nodes), self._product(group))]
 
     def _product(self, group: Group) -> int | None:
