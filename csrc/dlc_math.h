@@ -157,8 +157,8 @@ DLC_INLINE float dlc_exp_f32(float x) { return dlc_exp_shifted(x, 0); } /* 2 ulp
 /* e^-x for x >= 0, a little cheaper: no infinity to reach. Subnormal results are exact to the last place too. 2 ulp. */
 DLC_INLINE float dlc_exp_negative(float x)
 {
-    const dlc_exponent e = dlc_exponent_f32(x > 120.0f ? -120.0f : -x);
-    return dlc_scale_f32(dlc_exp_small(e.rest), e.n);
+    const dlc_exponent e = dlc_exponent_f32(-(120.0f < x ? 120.0f : x)); /* far enough to be 0; NaN stays */
+    return dlc_exp_small(e.rest) * dlc_exp2_integer(e.n + 64) * 0x1p-64f; /* 2^n need not be a float; only the second product can round */
 }
 
 /* e^x - 1 = 2^n * (e^rest - 1) + (2^n - 1). Half of it is computed: 2^128 is no float. 2 ulp. */
