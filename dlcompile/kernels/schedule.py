@@ -62,6 +62,8 @@ from dlcompile.kernels.target import Target, resolve_target
 from dlcompile.kernels.winograd import Winograd, lower_winograd, pack_filters
 from dlcompile.transforms.pin import pin
 from dlcompile.transforms.pipeline import map_bodies
+from dlcompile.transforms.rewrite import rewrite
+from dlcompile.transforms.scales import GATES
 
 FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
     MAP: lower_map,
@@ -88,6 +90,8 @@ def schedule(graph: Graph, target: Target | str = "native", *, precision: str = 
     # a model may call a dimension `p` or `i0`, as loop variables are called: while there are loops, dimensions have names that no loop has
     apart = {s.name: symbol(f"{s.name}_dim") for g in _graphs(graph) for s in (*g.symbols, *map(Symbol, g.definitions))}
     prepared = split_samples(_prepared(pin(graph, apart), target), target)
+    if precision != "strict":
+        prepared = _gated(prepared)
     _check_supported(prepared)
     shared = _Shared(Choices(strict=precision == "strict", ranks=ranks))
     inputs = [contiguous(InputArgument(i), t.shape) for i, t in enumerate(prepared.inputs)]
@@ -110,6 +114,10 @@ def _graphs(graph: Graph) -> Iterator[Graph]:
 
 def _prepared(graph: Graph, target: Target) -> Graph:
     return map_bodies(prepare(graph, target), lambda body: _prepared(body, target))
+
+
+def _gated(graph: Graph) -> Graph:
+    return map_bodies(rewrite(graph, GATES), _gated)
 
 
 def _check_supported(graph: Graph) -> None:

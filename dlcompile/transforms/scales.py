@@ -89,6 +89,30 @@ def shift_before(node: Node) -> Answer:
     return ops.add(apply(node.op, inner.inputs[0], w, **node.attributes), make_constant(shift))
 
 
+GATE_PAYS = 2  # rows of the product for each of its columns from which on weights are the fewer
+BOUNDED = ("logistic", "tanh", "minimum", "maximum")  # what a gate ends in: no factor of it makes an infinity
+
+
+def gate_before(node: Node) -> Answer:
+    """dot(x * g, w) → dot(x, g*w) for a gate g that a run computes, one factor for each input channel: what squeeze and excitation multiplies a
+    feature map with goes to the few weights behind it. Taken where the weights are fewer than what they are multiplied with."""
+    x, w = node.inputs
+    inner = x.producer
+    if node.op != "dot_general" or inner is None or inner.op != "mul" or uses(x) != 1 or not w.is_constant or node.attributes["batch"][0]:
+        return None
+    (left, right) = node.attributes["contracting"]
+    g = next((t for t in inner.inputs if t.op in BOUNDED and t.rank == x.rank and all(n == 1 for a, n in enumerate(t.shape) if a not in left)), None)
+    if g is None or len(left) != 1 or w.rank != 2 or g.shape[left[0]] != x.shape[left[0]] or not is_float(w.dtype):
+        return None
+    features = next(t for t in inner.inputs if t is not g)
+    size, columns = node.output.type.size, w.shape[1 - right[0]]
+    if features.shape != x.shape or not isinstance(size, int) or size < GATE_PAYS * columns**2:
+        return None
+    made_by(x, "mul")
+    along = [w.shape[a] if a == right[0] else 1 for a in range(2)]
+    return apply("dot_general", features, ops.mul(w, ops.reshape(g, along)), **node.attributes)
+
+
 # -- where channels are -----------------------------------------------------------------------------------------------------
 def _owned_product(y: Tensor) -> Node | None:
     """The product that makes y, when its weights are constant and nothing else reads y."""
@@ -194,3 +218,6 @@ SCALES: Table = (
     (PRODUCTS, scale_before),
     (PRODUCTS, shift_before),
 )
+
+GATES: Table = (("dot_general", gate_before),)
+"""apart from the others, for graphs and bodies of a single sample: a batch has as many gates as samples"""

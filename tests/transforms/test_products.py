@@ -11,7 +11,7 @@ from dlcompile.transforms.fold import folding
 from dlcompile.transforms.matmul import MATMUL
 from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.operands import OPERANDS
-from dlcompile.transforms.scales import SCALES
+from dlcompile.transforms.scales import GATES, SCALES
 from tests.transforms.helpers import assert_same, count, graph_of, operators, variable, weights
 from tests.transforms.test_movement import convolution
 
@@ -62,6 +62,37 @@ def test_transposed_and_dense_products_take_scales_too():
     after = rewrite(graph, *SIMPLE, SCALES)
     assert count(after) == {"conv_general": 1, "dot_general": 1, "add": 2}
     assert_same(graph, after, **CLOSE)
+
+
+def gated(x, g, out: int):
+    return dense(ops.mul(x, ops.logistic(g)), x.shape[-1], out)
+
+
+def test_a_gate_goes_to_the_weights_of_a_product():
+    x, g = variable("x", (1, 6, 7, 12)), variable("g", (1, 1, 1, 12))
+    for y in (gated(x, g, 5), dense(ops.mul(ops.minimum(ops.maximum(g, 0.0), 6.0), x), 12, 5)):
+        graph = graph_of(y, x, g)
+        after = rewrite(graph, GATES)
+        (product,) = (n for n in after.nodes if n.op == "dot_general")
+        assert product.inputs[0] is after.inputs[0]
+        assert_same(graph, after, **CLOSE)
+
+
+@pytest.mark.parametrize("name", ["a gate for each sample", "a gate for each pixel", "more weights than pixels", "anything that may be infinite",
+                                  "features that something else reads", "a number of pixels that only a run knows"])
+def test_a_gate_that_stays(name):
+    batch, pixels, n = (2, 1, 1) if name == "a gate for each sample" else (1, 1, 7) if name == "a gate for each pixel" else (1, 1, 1), 42, 5
+    x, g = variable("x", (batch[0], 6, 7, 12)), variable("g", (*batch, 12))
+    if name == "more weights than pixels":
+        n = pixels
+    if name == "a number of pixels that only a run knows":
+        x = variable("x", (1, symbol("h"), 7, 12))
+    y = (dense(ops.mul(x, g), 12, n),) if name == "anything that may be infinite" else (gated(x, g, n),)
+    if name == "features that something else reads":
+        scaled = ops.mul(x, ops.logistic(g))
+        y = (dense(scaled, 12, n), ops.exp(scaled))
+    graph = graph_of(y, x, g)
+    assert rewrite(graph, GATES) is graph
 
 
 @pytest.mark.parametrize("groups", [1, 2, 4])
