@@ -29,9 +29,10 @@ from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forwa
 from dlcompile.kernels.ir import Expression, Index, Let, Load, LocalBuffer, Statement, Store, Tile
 from dlcompile.kernels.nest import Axis, Block, collapse, merge, nest, split
 from dlcompile.kernels.target import Target
-from dlcompile.kernels.tiling import choose_tile
+from dlcompile.kernels.tiling import UNKNOWN, choose_tile
 
 FLOAT32 = np.dtype(np.float32)
+MOST_ROWS = 16  # of a tile: more rows in a run fill it no better
 
 
 @dataclass(frozen=True)
@@ -155,7 +156,28 @@ def _contraction(lhs, at, batch, rows, contracted, batch_shape, row_shape, depth
         return None
     if depth_runs[-1].stride != 1 and len(depth_runs) > 1 and merge_contracted:
         return None
+    if merge_contracted:
+        row_runs, result = _longest_last(row_runs, result)
     return Contraction(stored, offset, batch_runs, row_runs, depth_runs, tuple(columns), result)
+
+
+def _longest_last(rows: tuple[Run, ...], result) -> tuple[tuple[Run, ...], Callable[[Coordinates, Coordinates, DimLike], Coordinates]]:
+    """The rows with the run last that fills a tile best, which tiles go along, and `result` for that order. Of extents that only a run knows, those
+    whose rows are neighbours in memory are taken for long: they are steps or pixels, and what is far apart a batch."""
+    def length(run: Run) -> int:
+        return run.extent if isinstance(run.extent, int) else UNKNOWN if isinstance(run.stride, int) else 1
+
+    if len(rows) < 2 or length(rows[-1]) >= MOST_ROWS:
+        return rows, result
+    longest = max(range(len(rows)), key=lambda i: (min(length(rows[i]), MOST_ROWS), i))
+    order = [*(i for i in range(len(rows)) if i != longest), longest]
+    ends = np.cumsum([0, *(len(rows[i].axes) for i in order)])
+    spans = {i: (int(ends[place]), int(ends[place + 1])) for place, i in enumerate(order)}
+
+    def reordered(batch: Coordinates, at: Coordinates, column: DimLike) -> Coordinates:
+        return result(batch, tuple(c for i in range(len(rows)) for c in at[spans[i][0]:spans[i][1]]), column)
+
+    return tuple(rows[i] for i in order), reordered
 
 
 def _runs(shape, strides, prefix: str) -> tuple[Run, ...]:

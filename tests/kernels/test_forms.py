@@ -152,6 +152,9 @@ def normalized(t: Tensor) -> Tensor:
     return ops.mul(centered, ops.rsqrt(ops.add(variance, 1e-5)))
 
 
+LAST = RNG.standard_normal((24, 24)).astype(np.float32)
+
+
 def product_cases() -> list[Case]:
     cases = []
     for m, k, n in ((1, 1, 1), (1, 784, 10), (7, 5, 33), (13, 31, 17), (29, 64, 48), (97, 3, 129), (2, 200, 600)):
@@ -170,6 +173,10 @@ def product_cases() -> list[Case]:
         single("residual", lambda a, r: ops.add(ops.reshape(ops.matmul(a, np.ones((6, 8), np.float32)), r.shape), r), tensor(10, 6), tensor(2, 5, 8)),
         single("double", lambda a, b: ops.matmul(a, b), tensor(4, 6, dtype=np.float64), tensor(6, 5, dtype=np.float64), tolerance=1e-12),
         single("integers", lambda a, b: ops.matmul(a, b), tensor(4, 6, dtype=np.int32), tensor(6, 5, dtype=np.int32)),
+        *(single(f"tiles along steps of a batch that comes first, {shape}", lambda t, p=p: ops.add(ops.tanh(
+            ops.matmul(ops.transpose(t, p), LAST)), ops.transpose(t, p)), (make_input("x", np.float32, dims), RNG.standard_normal(shape).astype(np.float32)))
+          for shape, p in (((2, 37, 24), (1, 0, 2)), ((3, 5, 41, 24), (2, 0, 1, 3)), ((3, 41, 5, 24), (1, 0, 2, 3)))
+          for dims in (shape, (*(symbol(f"e{next(COUNTER)}_{a}") for a in range(len(shape) - 1)), 24))),
         single("half", lambda a, b: ops.matmul(a, b), tensor(4, 6, dtype=np.float16), tensor(6, 5, dtype=np.float16), tolerance=2e-3),
     ]
     return cases
@@ -186,7 +193,7 @@ def convolution_cases() -> list[Case]:
     shapes = [  # batch, height, width, channels, out, kernel, padding, stride, groups, dilation
         (1, 14, 14, 16, 32, 3, 1, 1, 1, 1), (2, 13, 17, 5, 35, 3, 1, 2, 1, 1), (1, 23, 23, 3, 16, 7, 3, 2, 1, 1), (1, 9, 9, 24, 24, 3, 1, 1, 24, 1),
         (1, 9, 11, 70, 70, 5, 2, 2, 70, 1), (1, 8, 8, 16, 32, 3, 1, 1, 4, 1), (1, 12, 12, 8, 8, 3, 2, 1, 1, 2), (3, 7, 7, 40, 21, 1, 0, 1, 1, 1),
-        (1, 15, 15, 9, 33, 1, 0, 2, 1, 1), (1, 1, 1, 8, 8, 3, 1, 1, 1, 1), (1, 10, 10, 1, 4, 3, 0, 1, 1, 1), (1, 6, 6, 12, 24, 3, 1, 1, 12, 1)]
+        (1, 15, 15, 9, 33, 1, 0, 2, 1, 1), (1, 1, 1, 8, 8, 3, 1, 1, 1, 1), (1, 10, 10, 1, 4, 3, 0, 1, 1, 1), (2, 35, 3, 8, 20, 3, 1, 1, 1, 1), (1, 6, 6, 12, 24, 3, 1, 1, 12, 1)]
     for n, h, w, c, o, k, p, s, g, d in shapes:
         kernel = RNG.standard_normal((k, k, c // g, o)).astype(np.float32)
         for layout in ("channels_last", "channels_first"):
