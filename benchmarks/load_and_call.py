@@ -62,6 +62,73 @@ peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, r
 print(seconds, peak)
 """
 
+CALLING = """
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include "model.h"
+
+static int ascending(const void *a, const void *b) { return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b); }
+
+/* argv: the library, the name of its info function, the values of its symbols. Prints the median microseconds of a call. */
+int main(int argc, char **argv)
+{
+    void *const library = dlopen(argv[1], RTLD_NOW);
+    const dlc_model_info *(*tell)(void) = library ? (const dlc_model_info *(*)(void))dlsym(library, argv[2]) : NULL;
+    const dlc_model_info *const info = tell ? tell() : NULL;
+    int64_t symbols[16] = {0};
+    void *ports[64];
+    if (!info || argc - 3 != info->symbol_count || argc > 19 || info->input_count + info->output_count > 64)
+        return 1;
+    for (int i = 3; i < argc; ++i)
+        symbols[i - 3] = strtoll(argv[i], NULL, 10);
+    for (int32_t p = 0; p < info->input_count + info->output_count; ++p) {
+        const dlc_port *const port = p < info->input_count ? &info->inputs[p] : &info->outputs[p - info->input_count];
+        int64_t dims[16], bytes = port->itemsize;
+        if (info->shape(symbols, p, dims))
+            return 1;
+        for (int32_t a = 0; a < port->rank; ++a)
+            bytes *= dims[a];
+        ports[p] = calloc((size_t)bytes + 1, 1);
+    }
+    void *const context = info->create(NULL);
+    enum { ROUNDS = 201 };
+    static double seconds[ROUNDS];
+    for (int round = -20; round < ROUNDS; ++round) {
+        struct timespec begin, end;
+        clock_gettime(CLOCK_MONOTONIC, &begin);
+        for (int call = 0; call < CALLS; ++call)
+            if (info->run(context, symbols, (const void *const *)ports, ports + info->input_count))
+                return 1;
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        if (round >= 0)
+            seconds[round] = ((double)(end.tv_sec - begin.tv_sec) + 1e-9 * (double)(end.tv_nsec - begin.tv_nsec)) / CALLS;
+    }
+    qsort(seconds, ROUNDS, sizeof *seconds, ascending);
+    printf("%.4f\\n", seconds[ROUNDS / 2] * 1e6);
+    info->destroy(context);
+    return 0;
+}
+"""
+
+
+def c_call(library: str, dims: dict[str, int], about_us: float) -> float:
+    """Median microseconds of a call from C; zeros go in. `about_us`: what a call takes, as far as is known."""
+    import dlcompile as dlc
+    from dlcompile.toolchain.compiler import find_compiler
+
+    model = dlc.load(library)
+    with tempfile.TemporaryDirectory() as directory:
+        source, program = Path(directory, "calling.c"), Path(directory, "calling")
+        source.write_text(CALLING)
+        Path(directory, "model.h").write_text(model.info.header)
+        subprocess.run([*find_compiler().command, "-O2", f"-DCALLS={max(1, int(1000 / max(about_us, 1)))}", "-o", program, source, "-ldl"], check=True)
+        result = subprocess.run([program, library, f"{model.info.name}_info", *(str(dims.get(s, 1)) for s in model.symbols)], capture_output=True, text=True)
+    if result.returncode:
+        raise click.ClickException(f"{library} could not be called from C")
+    return float(result.stdout)
+
 
 def run(code: str, *arguments: str, **environment: str) -> str:
     """The output of a fresh Python: what another model has left behind counts for nothing."""
@@ -78,7 +145,8 @@ def facts(path: Path, dims: dict[str, int]) -> dict[str, float]:
         environment = {"DLCOMPILE_CACHE_DIR": str(Path(directory, "cache"))}
         cold, peak = map(float, run(COMPILING, str(path), library, **environment).split())
         cached, _ = map(float, run(COMPILING, str(path), library, **environment).split())
-        return {"cold_s": cold, "cached_s": cached, "peak": peak, **json.loads(run(LOADING, library, json.dumps(dims)))}
+        found = json.loads(run(LOADING, library, json.dumps(dims)))
+        return {"cold_s": cold, "cached_s": cached, "peak": peak, "c_us": c_call(library, dims, found["call_us"]), **found}
 
 
 def dynamic_against_pinned(path: Path, dims: dict[str, int], rounds: int, threads: int) -> tuple[float, float, float]:
@@ -115,13 +183,13 @@ def main(models, dims, dynamic, shape, rounds, threads) -> None:
     console = Console(highlight=False)
     console = console if console.is_terminal else Console(highlight=False, width=160)
     columns = ("model", "compile s", "cached s", "peak MiB", "load ms", "weights MiB", "private after load MiB", "arena MiB",
-               "private after a run MiB", "call µs")
+               "private after a run MiB", "Python call µs", "C call µs")
     table = Table(*columns, header_style="bold", show_edge=False)
     for path in models:
         f = facts(path, _sizes(dims))
         table.add_row(path.stem, *(f"{v:.3g}" for v in (f["cold_s"], f["cached_s"], f["peak"] / 2**20, f["load_ms"], f["weights"] / 2**20,
                                                         f["private_after_load"] / 2**20, f["arena"] / 2**20, f["private_after_run"] / 2**20,
-                                                        f["call_us"])))
+                                                        f["call_us"], f["c_us"])))
     if models:
         console.print(table)
     if dynamic:
