@@ -49,10 +49,8 @@ DLC_INLINE float dlc_attention_largest(const float *scores, int64_t n, float top
         tops = dlc_max_lanes(dlc_load(scores + s), tops);
     for (; s < n; ++s)
         top = scores[s] > top ? scores[s] : top;
-    DLC_UNROLL
-    for (int lane = 0; lane < DLC_LANES; ++lane)
-        top = tops[lane] > top ? tops[lane] : top;
-    return top;
+    const float rest = dlc_largest_of_lanes(tops);
+    return rest > top ? rest : top;
 }
 
 /* scores[i] = weights of `seen` keys for a row, relative to the largest score up to now. Returns how much earlier weights shrink. */
@@ -60,13 +58,13 @@ DLC_INLINE float dlc_attention_weights(float *DLC_RESTRICT scores, int64_t seen,
 {
     const float top = dlc_attention_largest(scores, seen, first ? -INFINITY : *largest);
     const float base = top == -INFINITY ? 0.0f : top; /* nothing seen yet: weights of 0, not e^(inf - inf) */
-    float sum = 0.0f;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t s = 0; s < seen; ++s) {
-        const float weight = dlc_exp_negative(base - scores[s]);
-        scores[s] = weight;
-        sum += weight;
-    }
+#pragma omp simd
+    for (int64_t s = 0; s < seen; ++s)
+        scores[s] = dlc_exp_negative(base - scores[s]);
+    dlc_vf sums = {0};
+    for (int64_t s = 0; s < seen; s += DLC_LANES)
+        sums += dlc_load_partial(scores + s, seen - s);
+    const float sum = dlc_sum_of_lanes(sums);
     const float shrink = first ? 0.0f : dlc_exp_negative(base - *largest);
     *largest = top;
     *total = first ? sum : *total * shrink + sum;

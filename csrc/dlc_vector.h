@@ -50,6 +50,48 @@ DLC_INLINE dlc_vf dlc_select(dlc_vi mask, dlc_vf a, dlc_vf b) { return (dlc_vf)(
 DLC_INLINE dlc_vf dlc_max_lanes(dlc_vf a, dlc_vf b) { return dlc_select(a > b, a, b); }
 DLC_INLINE dlc_vf dlc_min_lanes(dlc_vf a, dlc_vf b) { return dlc_select(a < b, a, b); }
 
+/* Lane i of the result is lane i ^ by. */
+#ifdef __clang__
+#define DLC_SHUFFLED(v, ...) __builtin_shufflevector(v, v, __VA_ARGS__)
+#else
+#define DLC_SHUFFLED(v, ...) __builtin_shuffle(v, (dlc_vi){__VA_ARGS__})
+#endif
+#define DLC_FOUR(i, by) (i) ^ (by), ((i) + 1) ^ (by), ((i) + 2) ^ (by), ((i) + 3) ^ (by)
+#if DLC_LANES == 16
+#define DLC_SWAPPED(v, by) DLC_SHUFFLED(v, DLC_FOUR(0, by), DLC_FOUR(4, by), DLC_FOUR(8, by), DLC_FOUR(12, by))
+#elif DLC_LANES == 8
+#define DLC_SWAPPED(v, by) DLC_SHUFFLED(v, DLC_FOUR(0, by), DLC_FOUR(4, by))
+#else
+#define DLC_SWAPPED(v, by) DLC_SHUFFLED(v, DLC_FOUR(0, by))
+#endif
+
+/* The sum of all lanes, and the largest that is no NaN (-infinity, if all are NaN), in as many steps as it takes to halve their number to one. */
+DLC_INLINE float dlc_sum_of_lanes(dlc_vf v)
+{
+#if DLC_LANES == 16
+    v += DLC_SWAPPED(v, 8);
+#endif
+#if DLC_LANES >= 8
+    v += DLC_SWAPPED(v, 4);
+#endif
+    v += DLC_SWAPPED(v, 2);
+    v += DLC_SWAPPED(v, 1);
+    return v[0];
+}
+DLC_INLINE float dlc_largest_of_lanes(dlc_vf v)
+{
+    v = dlc_max_lanes(v, dlc_broadcast(-__builtin_inff()));
+#if DLC_LANES == 16
+    v = dlc_max_lanes(DLC_SWAPPED(v, 8), v);
+#endif
+#if DLC_LANES >= 8
+    v = dlc_max_lanes(DLC_SWAPPED(v, 4), v);
+#endif
+    v = dlc_max_lanes(DLC_SWAPPED(v, 2), v);
+    v = dlc_max_lanes(DLC_SWAPPED(v, 1), v);
+    return v[0];
+}
+
 #if defined(__AVX512F__)
 #define DLC_LANE_MASK(n) ((unsigned short)((1u << (n)) - 1))
 #elif defined(__AVX__)
