@@ -150,8 +150,9 @@ def lower_winograd(group: Group, context: Context, plan: Winograd, filters: Stor
     """The loops that the module's docstring shows."""
     (node,) = group.anchors
     target, m, planes, width = context.target, plan.m, plan.planes, plan.width(context.target)
-    batch, height, breadth, columns = node.output.shape
-    _, in_height, in_breadth, channels = node.inputs[0].shape
+    batch, height, breadth, _ = node.output.shape
+    _, in_height, in_breadth, _ = node.inputs[0].shape
+    channels, columns = node.inputs[1].shape[-2:]  # numbers, where those of the image may be symbols that are to be equal
     apart, beside = node.attributes["rhs_dilation"]
     down, across = ceildiv(ceildiv(height, apart), m), ceildiv(ceildiv(breadth, beside), m)  # tiles of a phase
     count = _tile_count(m, (apart, beside), batch, height, breadth)

@@ -18,6 +18,7 @@ from dlcompile.toolchain import build
 from tests.kernels.build import EMULATED, RUNNABLE, Case, check
 from tests.kernels.test_forms import RNG, concatenated, single, tensor
 
+DEEP = RNG.standard_normal((3, 3, 16, 24)).astype(np.float32)
 TOLERANCE = {2: 1e-5, 4: 3e-5, 6: 6e-5}
 
 
@@ -46,6 +47,9 @@ def cases() -> list[Case]:
     ]
     image = make_input("image", np.float32, (symbol("wn"), symbol("wh"), symbol("ww"), 8))
     made.append(single("symbolic, dilated", lambda t: convolution(t, 9, ((2, 2), (2, 2)), (2, 2)), (image, RNG.standard_normal((2, 11, 13, 8)).astype(np.float32))))
+    deep = make_input("deep", np.float32, (1, 12, 12, symbol("wc")))
+    made.append(single("as many channels as a run says", lambda t: ops.conv_general(t, DEEP, padding=((1, 1), (1, 1)), layout="channels_last"),
+                       (deep, RNG.standard_normal((1, 12, 12, 16)).astype(np.float32))))
     made.append(single("symbolic", lambda t: convolution(t, 20), (image, RNG.standard_normal((2, 11, 13, 8)).astype(np.float32))))
     return made
 
