@@ -19,7 +19,7 @@ from tests.kernels.build import EMULATED, RUNNABLE, Case, check
 from tests.kernels.test_forms import RNG, concatenated, single, tensor
 
 DEEP = RNG.standard_normal((3, 3, 16, 24)).astype(np.float32)
-TOLERANCE = {2: 1e-5, 4: 3e-5, 6: 6e-5}
+TOLERANCE = {4: 1e-5, 6: 3e-5, 8: 6e-5}
 
 
 def convolution(x, out: int, pads=((1, 1), (1, 1)), dilation=(1, 1)) -> Tensor:
@@ -54,22 +54,39 @@ def cases() -> list[Case]:
     return made
 
 
-def choose(m: int, tiles: int):
-    """A choice of F(m×m) in blocks of so many tiles, whatever it costs."""
+def other_taps() -> list[Case]:
+    """Filters of 1, 5 and 7 taps along an axis, the same number along both or not; sequences."""
+    made = []
+    for kernel in ((5, 5), (7, 7), (3, 5), (1, 3), (1, 5), (7, 1), (3,), (7,)):
+        filters = RNG.standard_normal((*kernel, 9, 20)).astype(np.float32)
+        pads, extents = tuple((k // 2, k // 2) for k in kernel), (11, 14)[2 - len(kernel):]
+        for dilation in (1, 2):
+            def layer(t, filters=filters, pads=pads, dilation=dilation):
+                y = ops.conv_general(t, filters, padding=tuple((dilation * p, dilation * q) for p, q in pads), rhs_dilation=(dilation,) * len(pads),
+                                     layout="channels_last")
+                return ops.maximum(ops.add(y, np.linspace(-1, 1, 20, dtype=np.float32)), 0.0)
+            made.append(single(f"{kernel}, dilation {dilation}", layer, tensor(2, *extents, 9)))
+    return made
+
+
+def choose(a: int, tiles: int):
+    """A choice of tiles that a elements of the input along an axis go into, in blocks of so many, whatever it costs."""
     def ways(node, contraction, target, strict):
-        channels, columns = node.inputs[1].shape[-2:]
-        return [Winograd(m, tiles, *choose_tile(target, tiles, columns, channels))]
+        *taps, channels, columns = node.inputs[1].shape
+        taps = (*(1,) * (2 - len(taps)), *taps)
+        m = tuple(a - r + 1 if r > 1 else 1 for r in taps)
+        return [Winograd(m, taps, tiles, *choose_tile(target, tiles, columns, channels))]
 
     return ways
 
 
 @pytest.mark.parametrize("target", RUNNABLE + EMULATED, ids=lambda t: t.name)
-@pytest.mark.parametrize("m, tiles", [(2, 7), (4, 5), (4, 64), (6, 11)])
-def test_against_the_definition(m, tiles, target, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(choices, "ways", choose(m, tiles))
-    made = cases()
+@pytest.mark.parametrize("a, tiles", [(4, 7), (6, 5), (6, 64), (8, 11)])
+def test_against_the_definition(a, tiles, target, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(choices, "ways", choose(a, tiles))
+    made = cases() + (other_taps() if a == 8 else [])
     for case in made:
-        case.tolerance = TOLERANCE[m]
+        case.tolerance = TOLERANCE[a]
     program = schedule(Graph("g", [t for c in made for t, _ in c.inputs], [t for c in made for t in c.outputs]), target)
     assert sum(call.form == "winograd" for call in program.calls) >= len(made)
     check(made, target, tmp_path)
@@ -92,6 +109,9 @@ def test_where_it_is_chosen() -> None:
     assert forms(layer(symbol("h"), symbol("w"), 64, 64, symbol("n"))) == {"winograd"}
     assert forms(layer(56, 56, 64, 64), precision="strict") == {"convolution"}
     assert forms(layer(56, 56, 64, 64, kernel=RNG.integers(-9, 9, (3, 3, 64, 64)))) == {"convolution"}  # sums of integers stay exact
+    assert forms(layer(56, 56, 64, 64, kernel=RNG.standard_normal((5, 5, 64, 64)), padding=((2, 2), (2, 2)))) == {"winograd"}
+    assert forms(layer(1, 2000, 64, 64, kernel=RNG.standard_normal((1, 3, 64, 64)), padding=((0, 0), (1, 1)))) == {"winograd"}
+    assert forms(layer(56, 56, 64, 64, kernel=RNG.standard_normal((2, 2, 64, 64)))) == {"convolution"}
     assert forms(layer(5, 5, 8, 8)) == {"convolution"}
     assert forms(layer(224, 224, 3, 32)) == {"convolution"}  # three channels: the transforms cost more than they save
     assert forms(layer(56, 56, 64, 64, rhs_dilation=(2, 2), padding=((2, 2), (2, 2)))) == {"winograd"}
