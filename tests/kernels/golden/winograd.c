@@ -12,7 +12,7 @@ void winograd_0(dlc_team *team, const float *restrict p0, const float *restrict 
                 const int64_t n = ((t / 7) + block * 2) / 7;
                 const int64_t ty = ((t / 7) + block * 2) % 7;
                 const int64_t tx = t % 7;
-                dlc_winograd_input(4, p0 + n * 21600 + tx * 96 + ty * 2880, 720, 24, 30 - ty * 4, 30 - tx * 4, 24, v + t * 24, 352);
+                dlc_winograd_input(6, 6, 4, p0 + n * 21600 + tx * 96 + ty * 2880, 720, 24, 30 - ty * 4, 30 - tx * 4, 24, v + t * 24, 352);
             }
             held = block;
         }
@@ -26,7 +26,7 @@ void winograd_0(dlc_team *team, const float *restrict p0, const float *restrict 
             const int64_t ty = ((t / 7) + block * 2) % 7;
             const int64_t tx = t % 7;
             float tile[640] DLC_ALIGNED;
-            dlc_winograd_output(4, 40, sums + t * 40, 576, tile);
+            dlc_winograd_output(4, 4, 6, 6, 40, sums + t * 40, 576, tile);
             for (int64_t y = 0; y < 4; ++y) {
                 for (int64_t x = 0; x < 4; ++x) {
                     #pragma omp simd
