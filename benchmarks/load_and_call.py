@@ -89,7 +89,8 @@ int main(int argc, char **argv)
         if (info->shape(symbols, p, dims))
             return 1;
         for (int32_t a = 0; a < port->rank; ++a)
-            bytes *= dims[a];
+            if ((bytes *= dims[a]) < 0)
+                return 2; /* a size that only a run knows */
         ports[p] = calloc((size_t)bytes + 1, 1);
     }
     void *const context = info->create(NULL);
@@ -114,7 +115,8 @@ int main(int argc, char **argv)
 
 
 def c_call(library: str, dims: dict[str, int], about_us: float) -> float:
-    """Median microseconds of a call from C; zeros go in. `about_us`: what a call takes, as far as is known."""
+    """Median microseconds of a call from C; zeros go in. `about_us`: what a call takes, as far as is known. NaN for a model with outputs whose
+    size only a run knows."""
     import dlcompile as dlc
     from dlcompile.toolchain.compiler import find_compiler
 
@@ -125,6 +127,8 @@ def c_call(library: str, dims: dict[str, int], about_us: float) -> float:
         Path(directory, "model.h").write_text(model.info.header)
         subprocess.run([*find_compiler().command, "-O2", f"-DCALLS={max(1, int(1000 / max(about_us, 1)))}", "-o", program, source, "-ldl"], check=True)
         result = subprocess.run([program, library, f"{model.info.name}_info", *(str(dims.get(s, 1)) for s in model.symbols)], capture_output=True, text=True)
+    if result.returncode == 2:
+        return float("nan")
     if result.returncode:
         raise click.ClickException(f"{library} could not be called from C")
     return float(result.stdout)

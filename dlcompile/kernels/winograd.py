@@ -43,6 +43,7 @@ LEAST_WORK = 1_000_000  # operations of a convolution: what a smaller one could 
 BLOCKS = (1, 2, 4)  # blocks to choose from, in that measure
 FEW_BLOCKS = 4
 
+
 @dataclass(frozen=True)
 class Winograd:
     """How a convolution is computed: F(m×m, r×r) with m results and r `taps` of each axis, `tiles` in a block, `rows` × `vectors` the tile of the

@@ -90,7 +90,17 @@ def shift_before(node: Node) -> Answer:
 
 
 GATE_PAYS = 2  # rows of the product for each of its columns from which on weights are the fewer
-BOUNDED = ("logistic", "tanh", "minimum", "maximum")  # what a gate ends in: no factor of it makes an infinity
+
+
+def _is_bounded(g: Tensor) -> bool:
+    """Whether a tensor has bounds on both sides, as a gate has: no factor of it makes an infinity."""
+    if g.op in ("logistic", "tanh"):
+        return True
+    sides = set()
+    while g.op in ("minimum", "maximum") and any(t.is_constant and all_finite(t.value) for t in g.producer.inputs):
+        sides.add(g.op)
+        g = next((t for t in g.producer.inputs if not t.is_constant), g.producer.inputs[0])
+    return len(sides) == 2
 
 
 def gate_before(node: Node) -> Answer:
@@ -101,7 +111,7 @@ def gate_before(node: Node) -> Answer:
     if node.op != "dot_general" or inner is None or inner.op != "mul" or uses(x) != 1 or not w.is_constant or node.attributes["batch"][0]:
         return None
     (left, right) = node.attributes["contracting"]
-    g = next((t for t in inner.inputs if t.op in BOUNDED and t.rank == x.rank and all(n == 1 for a, n in enumerate(t.shape) if a not in left)), None)
+    g = next((t for t in inner.inputs if _is_bounded(t) and t.rank == x.rank and all(n == 1 for a, n in enumerate(t.shape) if a not in left)), None)
     if g is None or len(left) != 1 or w.rank != 2 or g.shape[left[0]] != x.shape[left[0]] or not is_float(w.dtype):
         return None
     features = next(t for t in inner.inputs if t is not g)

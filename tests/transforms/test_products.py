@@ -78,7 +78,7 @@ def test_a_gate_goes_to_the_weights_of_a_product():
         assert_same(graph, after, **CLOSE)
 
 
-@pytest.mark.parametrize("name", ["a gate for each sample", "a gate for each pixel", "more weights than pixels", "anything that may be infinite",
+@pytest.mark.parametrize("name", ["a gate for each sample", "a gate for each pixel", "more weights than pixels", "anything that may be infinite", "what has a bound on one side",
                                   "features that something else reads", "a number of pixels that only a run knows"])
 def test_a_gate_that_stays(name):
     batch, pixels, n = (2, 1, 1) if name == "a gate for each sample" else (1, 1, 7) if name == "a gate for each pixel" else (1, 1, 1), 42, 5
@@ -88,6 +88,8 @@ def test_a_gate_that_stays(name):
     if name == "a number of pixels that only a run knows":
         x = variable("x", (1, symbol("h"), 7, 12))
     y = (dense(ops.mul(x, g), 12, n),) if name == "anything that may be infinite" else (gated(x, g, n),)
+    if name == "what has a bound on one side":
+        y = (dense(ops.mul(x, ops.maximum(g, 0.0)), 12, n),)
     if name == "features that something else reads":
         scaled = ops.mul(x, ops.logistic(g))
         y = (dense(scaled, 12, n), ops.exp(scaled))
