@@ -298,11 +298,11 @@ DLC_INLINE void dlc_recurrence_tile(const dlc_recurrence *l, const int cell, con
         float *const tile = tiles[gate != first];
         width = last - gate < panel ? last - gate : panel;
         if (width == 1)
-            dlc_tile_any_rows_1(rows, left, Hp, 1, 0, 1, 0, l->H, 1, weights, 0, tile);
+            dlc_tile_any_rows_1(rows, 0, left, Hp, 1, 0, 1, 0, l->H, 1, weights, 0, tile);
         else if (width == 2)
-            dlc_tile_any_rows_2(rows, left, Hp, 1, 0, 1, 0, l->H, 1, weights, 0, tile);
+            dlc_tile_any_rows_2(rows, 0, left, Hp, 1, 0, 1, 0, l->H, 1, weights, 0, tile);
         else
-            dlc_tile_any_rows_3(rows, left, Hp, 1, 0, 1, 0, l->H, 1, weights, 0, tile);
+            dlc_tile_any_rows_3(rows, 0, left, Hp, 1, 0, 1, 0, l->H, 1, weights, 0, tile);
     }
     for (int64_t i = 0; i < rows; ++i)
         dlc_recurrence_row(l, cell, phase, t, odd, d, block, n + i, tiles[0] + i * width * DLC_LANES, tiles[1] + i * width * DLC_LANES);

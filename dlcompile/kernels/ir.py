@@ -153,8 +153,8 @@ class When:
 
 @dataclass(frozen=True)
 class Tile:
-    """result[i][j] of a tile of rows × columns, computed by a tile operation and left in the local buffer `result` from `result_index` on. Of the rows the first
-    `valid_rows` exist, of the columns of a depthwise tile the first `valid_columns`; no others are read. `ahead` says how many elements
+    """result[i][j] of a tile of rows × columns, computed by a tile operation and left in the buffer `result` from `result_index` on, added to what is there
+    where `accumulate` ("contract" only). Of the rows the first `valid_rows` exist, of the columns of a depthwise tile the first `valid_columns`; no others are read. `ahead` says how many elements
     after `b` the machine may fetch early because a later tile reads them (0: nothing).
 
     "contract":  sum over taps and channels of a[row, tap, channel] * b[tap, channel, column]; `a` is read at
@@ -179,6 +179,7 @@ class Tile:
     valid_columns: DimLike
     ahead: DimLike = 0
     result_index: DimLike = 0
+    accumulate: bool = False
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,9 @@ from dlcompile.graph import (
 )
 from dlcompile.kernels import library
 from dlcompile.kernels.access import VIEWS, CannotFuse, Storage, contiguous, viewed
+from dlcompile.kernels.blocked import lower_direct
 from dlcompile.kernels.choices import Choices, Direct, Way
-from dlcompile.kernels.contraction import SCATTERED_COLUMNS, Contraction, Plan, analyse, analyse_packing, lower_contraction, pack_constant
+from dlcompile.kernels.contraction import Contraction, analyse, analyse_packing, pack_constant
 from dlcompile.kernels.control import CONTROL
 from dlcompile.kernels.fuse import CUMULATIVE, FREE, MAP, ROW, STEPS, TILE, WINDOW, form_of, fuse, is_free
 from dlcompile.kernels.group import Context, Group, Lowered, cost
@@ -59,6 +60,7 @@ from dlcompile.kernels.rows import lower_cumulative, lower_rows
 from dlcompile.kernels.samples import split_samples
 from dlcompile.kernels.strassen import Strassen, lower_left, lower_strassen, mapped_shape, pack_right
 from dlcompile.kernels.target import Target, resolve_target
+from dlcompile.kernels.tiles import SCATTERED_COLUMNS, Plan
 from dlcompile.kernels.winograd import Winograd, lower_winograd, pack_filters
 from dlcompile.transforms.pin import pin
 from dlcompile.transforms.pipeline import map_bodies
@@ -73,7 +75,7 @@ FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
     ASSEMBLE: lower_assemble,
     **library.FORMS,
 }
-"""form → how a group of it becomes a kernel; the tile form, which needs a plan, is lowered by `lower_contraction`"""
+"""form → how a group of it becomes a kernel; the tile form, which needs a plan, is lowered as `choices` says"""
 
 MOST_FOLLOWED = 32  # nodes that are looked at to see what a tensor is computed from
 MOST_VIEWS = 12  # in a row: what is read through them is at an index whose expression can double with each
@@ -269,7 +271,7 @@ class Scheduler:
                     case Strassen():
                         lower_strassen(group, context, contraction, way, nowhere, nowhere)
                     case Direct():
-                        lower_contraction(group, context, Plan(contraction, way.rows, way.vectors, nowhere))
+                        lower_direct(group, context, Plan(contraction, way.rows, way.vectors, nowhere), way.blocking)
                 return way
             except CannotFuse:
                 if way is last:
@@ -342,7 +344,7 @@ class Scheduler:
             case way:
                 steps: list[Step] = []
                 plan = self._plan(node, contraction, (way.rows, way.vectors), steps)
-                return [*steps, *self._calls(group, lower_contraction(group, self.context, plan))]
+                return [*steps, *self._calls(group, lower_direct(group, self.context, plan, way.blocking))]
 
     def _by_strassen(self, group: Group, contraction: Contraction, plan: Strassen) -> list[Step]:
         (node,) = group.anchors
@@ -418,6 +420,8 @@ class Scheduler:
         packing = analyse_packing(node, self.context.stored)
         if packing is None:
             raise CannotFuse(f"its right operand, {node.inputs[1].type}, lies where it cannot be packed")
+        if packing.is_packed(contraction, width):
+            return replace(packing.source, offset=packing.base)
         batch = product(run.extent for run in contraction.batch)
         shape = (batch, ceildiv(contraction.width, width), contraction.depth, width)
         tensor = Tensor(TensorType(np.dtype(np.float32), shape))
