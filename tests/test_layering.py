@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "dlcompile"
-ROAD = ("version", "errors", "graph", "ops", "operators", "frontends", "transforms", "kernels", "codegen", "toolchain", "runtime", "tuning", "compiler",
+ROAD = ("version", "errors", "graph", "ops", "autodiff", "operators", "frontends", "transforms", "kernels", "codegen", "toolchain", "runtime", "tuning", "compiler",
         "onnx_backend", "cli")
 
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p.name != "_abi.py" and p.parent != ROOT or p.stem in ROAD)
