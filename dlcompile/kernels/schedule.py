@@ -28,7 +28,7 @@ from dlcompile.kernels import library
 from dlcompile.kernels.access import VIEWS, CannotFuse, Storage, contiguous, viewed
 from dlcompile.kernels.blocked import lower_direct
 from dlcompile.kernels.choices import Choices, Direct, Way
-from dlcompile.kernels.contraction import Contraction, analyse, analyse_packing, pack_constant
+from dlcompile.kernels.contraction import Contraction, Packing, analyse, analyse_packing, pack_constant
 from dlcompile.kernels.control import CONTROL
 from dlcompile.kernels.fuse import CUMULATIVE, FREE, MAP, ROW, STEPS, TILE, WINDOW, form_of, fuse, is_free
 from dlcompile.kernels.group import Context, Group, Lowered, cost
@@ -172,6 +172,7 @@ class Scheduler:
     def __init__(self, graph: Graph, target: Target, shared: _Shared, inputs: Sequence[Storage], outputs: Sequence[Argument],
                  sizes: Mapping[str, Element] | None = None, begin: Sequence[Step] = (), since: int = 0):
         self.sizes, self.begin, self.since = sizes or {}, begin, since
+        self.panels: dict[tuple[Packing, tuple], Storage] = {}  # what has been packed at run time, for all products with it
         self.graph, self.target, self.shared, self.memory = graph, target, shared, shared.memory
         for node in graph.nodes:
             if node.op in ("dot_general", "conv_general"):
@@ -424,8 +425,10 @@ class Scheduler:
             return replace(packing.source, offset=packing.base)
         batch = product(run.extent for run in contraction.batch)
         shape = (batch, ceildiv(contraction.width, width), contraction.depth, width)
+        if (packing, shape) in self.panels:
+            return self.panels[packing, shape]
         tensor = Tensor(TensorType(np.dtype(np.float32), shape))
-        storage = self.placement.add_buffer(tensor)
+        self.panels[packing, shape] = storage = self.placement.add_buffer(tensor)
         group = Group("pack", {node}, (tensor,), [node])
         steps += self._calls(group, lower_packing(packing, contraction, width, storage, node))
         return storage
