@@ -34,6 +34,8 @@ _HOMES = {
     "export_onnx": "dlcompile.frontends.onnx",
     "graph": "dlcompile.graph",
     "ops": "dlcompile.ops",
+    "functional": "dlcompile.functional",
+    **dict.fromkeys(("TensorSpec", "custom_vjp", "grad", "gradients", "jit", "stop_gradient", "trace", "value_and_grad"), "dlcompile.functional"),
 }
 """public name → the module that has it; imported when first asked for, so that loading a library imports no front end"""
 
@@ -55,6 +57,6 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "ArgumentError", "CompiledModel", "DTypeError", "Error", "ExecutionError", "Graph", "InvalidModelError", "LibraryError", "ShapeError",
-    "ToolchainError", "UnsupportedOperatorError", "__version__", "compile", "compile_library", "export_onnx", "import_onnx", "load",
-    "lower",
+    "TensorSpec", "ToolchainError", "UnsupportedOperatorError", "__version__", "compile", "compile_library", "custom_vjp", "export_onnx", "grad",
+    "gradients", "import_onnx", "jit", "load", "lower", "stop_gradient", "trace", "value_and_grad",
 ]

@@ -8,7 +8,7 @@ import numpy as np
 from dlcompile import ops
 from dlcompile.autodiff.rules import FLAT, NO_DERIVATIVE, RULES, Cotangents, shaped, zeros
 from dlcompile.errors import DTypeError, UnsupportedOperatorError
-from dlcompile.graph import OPERATORS, Node, Tensor, current_origin, is_float, provenance
+from dlcompile.graph import OPERATORS, Graph, Node, Tensor, current_origin, is_float, provenance, unknowns_apart
 from dlcompile.graph.graph import remake, topological_order
 
 
@@ -23,7 +23,8 @@ def gradients(y: Tensor, xs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     for t in (y, *xs):
         if not is_float(t.dtype):
             raise DTypeError(f"a derivative of {t.type} or by it; expected a tensor of floats")
-    found = pull_back([(y, ops.broadcast_to(np.ones((), y.dtype), y.shape))], xs)
+    with unknowns_apart(Graph("", (), (y, *xs))):
+        found = pull_back([(y, ops.broadcast_to(np.ones((), y.dtype), y.shape))], xs)
     return tuple(found[x] if x in found else zeros(x) for x in xs)
 
 

@@ -99,6 +99,10 @@ def getitem(x: Tensor, index) -> Tensor:
     return x if tuple(shape) == x.shape else reshape(x, shape)
 
 
+def _no_truth(x: Tensor) -> bool:
+    raise TypeError(f"whether {x!r} is true is not known before the graph is run; use ops.select, ops.cond or ops.while_loop")
+
+
 def install() -> None:
     """Give `Tensor` its operators and methods."""
     for name, function in _BINARY.items():
@@ -112,6 +116,7 @@ def install() -> None:
         setattr(Tensor, name, lambda self, axis=None, keepdims=False, f=function: f(self, axis, keepdims))
     Tensor.__getitem__ = getitem
     Tensor.__iter__ = None  # type: ignore[assignment]  # a symbolic value is no sequence
+    Tensor.__bool__ = _no_truth
     Tensor.reshape = lambda self, *shape: reshape(self, _arguments(shape))
     Tensor.transpose = lambda self, *axes: transpose(self, _arguments(axes) or None)
     Tensor.T = property(transpose)
