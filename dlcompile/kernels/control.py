@@ -32,6 +32,7 @@ from dlcompile.kernels.steps import (
     Step,
     VariableArgument,
     map_steps,
+    uses,
     walk,
 )
 
@@ -103,17 +104,13 @@ CONTROL: dict[str, Callable[[Node, Scheduler], list[Step]]] = {"cond": lower_con
 def _once(steps: Sequence[Step]) -> tuple[tuple[Call, ...], tuple[Step, ...]]:
     """The steps of a body in two parts: calls that do the same in every turn, which are made before the loop, and the others. Such a call (mostly
     one that packs a weight) reads what no turn changes, and nothing else writes where it does."""
-    def uses(step: Call, written: bool) -> list[Argument]:
-        arrays = [a for a in step.arguments if not isinstance(a, DimArgument)]
-        return [a for a, p in zip(arrays, step.kernel.body.parameters) if (p.written if written else p.read)]
-
     before: list[Call] = []
     inside = list(steps)
     while True:
         calls = [s for s in walk(inside) if isinstance(s, Call)]
-        writers = Counter(a for call in calls for a in uses(call, True))
-        same = [s for s in inside if isinstance(s, Call) and all(isinstance(a, BufferArgument) and writers[a] == 1 for a in uses(s, True))
-                and not any(isinstance(a, (VariableArgument, BoxArgument)) or writers[a] for a in uses(s, False))
+        writers = Counter(a for call in calls for a in uses(call, written=True))
+        same = [s for s in inside if isinstance(s, Call) and all(isinstance(a, BufferArgument) and writers[a] == 1 for a in uses(s, written=True))
+                and not any(isinstance(a, (VariableArgument, BoxArgument)) or writers[a] for a in uses(s, written=False))
                 and not any(isinstance(a, DimArgument) and isinstance(a.value, Dim) for a in s.arguments)]
         if not same:
             return tuple(before), tuple(inside)

@@ -324,6 +324,30 @@ def substitute(statements: tuple[Statement, ...], values: dict[str, DimLike]) ->
     return map_dims(statements, lambda d: substitute_dim(d, values))
 
 
+def map_loads(statements: tuple[Statement, ...], change: Callable[[Load], Expression]) -> tuple[Statement, ...]:
+    """The statements with every element that is read by an expression read in another way."""
+    def inside(expression: Expression) -> Expression:
+        match expression:
+            case Load():
+                return change(expression)
+            case Apply(arguments=arguments):
+                return replace(expression, arguments=tuple(map(inside, arguments)))
+        return expression
+
+    def changed(statement: Statement) -> Statement:
+        match statement:
+            case Let() | Declare() | Assign() | Store() | Accumulate():
+                return replace(statement, value=inside(statement.value))
+            case Loop():
+                return replace(statement, body=map_loads(statement.body, change))
+            case When():
+                return replace(statement, condition=inside(statement.condition), body=map_loads(statement.body, change),
+                               otherwise=map_loads(statement.otherwise, change))
+        return statement
+
+    return tuple(map(changed, statements))
+
+
 def _map_expression(expression: Expression, change: Callable[[DimLike], DimLike]) -> Expression:
     match expression:
         case Load(index=index):

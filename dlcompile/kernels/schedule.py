@@ -61,6 +61,7 @@ from dlcompile.kernels.samples import split_samples
 from dlcompile.kernels.strassen import Strassen, lower_left, lower_strassen, mapped_shape, pack_right
 from dlcompile.kernels.target import Target, resolve_target
 from dlcompile.kernels.tiles import SCATTERED_COLUMNS, Plan
+from dlcompile.kernels.updates import update_in_place
 from dlcompile.kernels.winograd import Winograd, lower_winograd, pack_filters
 from dlcompile.transforms.pin import pin
 from dlcompile.transforms.pipeline import map_bodies
@@ -85,9 +86,10 @@ KEPT_COMPOSITES = frozenset(library.FORMS)
 
 
 def schedule(graph: Graph, target: Target | str = "native", *, precision: str = "default", name: str | None = None,
-             ranks: Mapping[int, int] | None = None) -> Program:
+             ranks: Mapping[int, int] | None = None, updates: Mapping[int, int] | None = None) -> Program:
     """The program that computes `graph` on `target`. `precision` is "default" or "strict", which computes convolutions and products as they are
-    defined; `ranks`: how products are computed where it is known better than by estimates (see `kernels.choices`)."""
+    defined; `ranks`: how products are computed where it is known better than by estimates (see `kernels.choices`); `updates`: outputs that are
+    the next values of inputs, by number (see `kernels.updates`)."""
     target = resolve_target(target)
     # a model may call a dimension `p` or `i0`, as loop variables are called: while there are loops, dimensions have names that no loop has
     apart = {s.name: symbol(f"{s.name}_dim") for g in _graphs(graph) for s in (*g.symbols, *map(Symbol, g.definitions))}
@@ -100,8 +102,9 @@ def schedule(graph: Graph, target: Target | str = "native", *, precision: str = 
     outputs = [OutputArgument(i) for i in range(len(prepared.outputs))]
     defined = frozenset(map(Symbol, prepared.definitions))
     shared.memory.growing |= {a for a, t in zip(outputs, prepared.outputs) if symbols_in(t.shape) & defined}
-    steps = place_barriers(Scheduler(prepared, target, shared, inputs, outputs).steps())
-    program = _program(name or graph.name, prepared, steps, shared)
+    steps = Scheduler(prepared, target, shared, inputs, outputs).steps()
+    steps = place_barriers(update_in_place(steps, prepared, updates or {}, shared.memory, shared.kernel))
+    program = replace(_program(name or graph.name, prepared, steps, shared), updates=tuple((updates or {}).items()))
     return program.substitute({str(d): symbol(original) for original, d in apart.items()})
 
 
