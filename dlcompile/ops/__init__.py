@@ -3,6 +3,7 @@
 Each converts its operands (arrays and numbers become constants), normalises its arguments, and applies the operator of its name. Python's
 operators and NumPy-like methods of `Tensor` are installed here too; `==` stays identity, use `eq`.
 """
+from dlcompile.graph import Tensor
 from dlcompile.ops import methods
 from dlcompile.ops.arithmetic import *  # noqa: F403
 from dlcompile.ops.classical import *  # noqa: F403
@@ -16,7 +17,7 @@ from dlcompile.ops.sampling import *  # noqa: F403
 from dlcompile.ops.selection import *  # noqa: F403
 from dlcompile.ops.text import *  # noqa: F403
 
-methods.install()
+methods.install(Tensor)
 
 __all__ = sorted(name for name, value in globals().items()
                  if callable(value) and not name.startswith("_") and getattr(value, "__module__", "").startswith(__name__))

@@ -12,6 +12,7 @@ from dlcompile.ops.arithmetic import floor_mod
 from dlcompile.ops.core import (
     argmax,
     argmin,
+    as_tensor,
     cast,
     cumsum,
     expand_dims,
@@ -61,6 +62,7 @@ def getitem(x: Tensor, index) -> Tensor:
     """Basic indexing: integers, slices with a positive step (or `::-1`), `...`, None for a new axis; or one integer tensor: rows of axis 0."""
     if isinstance(index, (Tensor, np.ndarray, list)):
         return gather(x, index, 0, normalize=True)
+    x = as_tensor(x)
     items = list(index) if isinstance(index, tuple) else [index]
     used = builtins.sum(item is not None and item is not Ellipsis for item in items)
     if used > x.rank or items.count(Ellipsis) > 1:
@@ -99,25 +101,25 @@ def getitem(x: Tensor, index) -> Tensor:
     return x if tuple(shape) == x.shape else reshape(x, shape)
 
 
-def install() -> None:
-    """Give `Tensor` its operators and methods."""
+def install(kind: type) -> None:
+    """Give `Tensor`, or what stands for one, Python's operators and NumPy's methods."""
     for name, function in _BINARY.items():
-        setattr(Tensor, f"__{name}__", lambda self, other, f=function: f(self, other))
-        setattr(Tensor, f"__r{name}__", lambda self, other, f=function: f(other, self))
+        setattr(kind, f"__{name}__", lambda self, other, f=function: f(self, other))
+        setattr(kind, f"__r{name}__", lambda self, other, f=function: f(other, self))
     for name, function in _UNARY.items():
-        setattr(Tensor, f"__{name}__", lambda self, f=function: f(self))
+        setattr(kind, f"__{name}__", lambda self, f=function: f(self))
     for name, function in _COMPARISONS.items():
-        setattr(Tensor, f"__{name}__", lambda self, other, f=function: f(self, other))
+        setattr(kind, f"__{name}__", lambda self, other, f=function: f(self, other))
     for name, function in (("sum", reduce_sum), ("prod", reduce_prod), ("max", reduce_max), ("min", reduce_min), ("mean", reduce_mean)):
-        setattr(Tensor, name, lambda self, axis=None, keepdims=False, f=function: f(self, axis, keepdims))
-    Tensor.__getitem__ = getitem
-    Tensor.__iter__ = None  # type: ignore[assignment]  # a symbolic value is no sequence
-    Tensor.reshape = lambda self, *shape: reshape(self, _arguments(shape))
-    Tensor.transpose = lambda self, *axes: transpose(self, _arguments(axes) or None)
-    Tensor.T = property(transpose)
-    Tensor.astype = cast
-    Tensor.squeeze = lambda self, axis=None: squeeze(self, axis)
-    Tensor.expand_dims = expand_dims
-    Tensor.argmax = argmax
-    Tensor.argmin = argmin
-    Tensor.cumsum = cumsum
+        setattr(kind, name, lambda self, axis=None, keepdims=False, f=function: f(self, axis, keepdims))
+    kind.__getitem__ = getitem
+    kind.__iter__ = None  # type: ignore[assignment]  # a symbolic value is no sequence
+    kind.reshape = lambda self, *shape: reshape(self, _arguments(shape))
+    kind.transpose = lambda self, *axes: transpose(self, _arguments(axes) or None)
+    kind.T = property(transpose)
+    kind.astype = cast
+    kind.squeeze = lambda self, axis=None: squeeze(self, axis)
+    kind.expand_dims = expand_dims
+    kind.argmax = argmax
+    kind.argmin = argmin
+    kind.cumsum = cumsum
