@@ -17,6 +17,7 @@ from dlcompile.errors import (
     ExecutionError,
     InvalidModelError,
     LibraryError,
+    SettingsError,
     ShapeError,
     ToolchainError,
     UnsupportedOperatorError,
@@ -34,6 +35,7 @@ _HOMES = {
     "export_onnx": "dlcompile.frontends.onnx",
     "graph": "dlcompile.graph",
     "ops": "dlcompile.ops",
+    "config": "dlcompile.config",
 }
 """public name → the module that has it; imported when first asked for, so that loading a library imports no front end"""
 
@@ -54,7 +56,7 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
-    "ArgumentError", "CompiledModel", "DTypeError", "Error", "ExecutionError", "Graph", "InvalidModelError", "LibraryError", "ShapeError",
-    "ToolchainError", "UnsupportedOperatorError", "__version__", "compile", "compile_library", "export_onnx", "import_onnx", "load",
+    "ArgumentError", "CompiledModel", "DTypeError", "Error", "ExecutionError", "Graph", "InvalidModelError", "LibraryError", "SettingsError",
+    "ShapeError", "ToolchainError", "UnsupportedOperatorError", "__version__", "compile", "compile_library", "export_onnx", "import_onnx", "load",
     "lower",
 ]
