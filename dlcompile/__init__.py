@@ -36,6 +36,14 @@ _HOMES = {
     "graph": "dlcompile.graph",
     "ops": "dlcompile.ops",
     "config": "dlcompile.config",
+    "constraints": "dlcompile.constraints",
+    "initializers": "dlcompile.initializers",
+    "random": "dlcompile.random",
+    "regularizers": "dlcompile.regularizers",
+    "tree": "dlcompile.tree",
+    "Initializer": "dlcompile.initializers",
+    "Regularizer": "dlcompile.regularizers",
+    "Variable": "dlcompile.variables",
 }
 """public name → the module that has it; imported when first asked for, so that loading a library imports no front end"""
 

@@ -75,7 +75,7 @@ class Family:
         if found is None:
             found = self.look(name)
         if found is None:
-            raise ArgumentError(f"there is no {self.kind} {name!r}{suggestion(name, self.objects)}")
+            raise ArgumentError(f"there is no {self.kind} {name!r}{suggestion(name, self.objects, self.names())}")
         return found
 
     def get(self, identifier: Any) -> Any:
@@ -96,6 +96,10 @@ class Family:
                                 f"not {type(identifier).__name__} {identifier!r}")
         return identifier
 
+    def names(self) -> list[str]:
+        """The objects' own names, each once."""
+        return list(dict.fromkeys(item.__name__ for item in self.objects.values()))
+
     def classes(self) -> tuple[type, ...]:
         return tuple(item for item in self.objects.values() if inspect.isclass(item))
 
@@ -112,19 +116,20 @@ class Family:
         return deserialize(config, custom_objects, self)
 
 
-def suggestion(name: str, names: Iterable[str]) -> str:
-    """The end of a message about a name that is none: the names that look like it, or else all of them.
+def suggestion(name: str, names: Iterable[str], all_names: Iterable[str] | None = None) -> str:
+    """The end of a message about a name that is none: those of `names` that look like it, or else all of `all_names`.
 
     >>> suggestion("adma", ["Adam", "SGD"])
     '; did you mean Adam?'
     """
     lower: dict[str, str] = {}
+    names = list(names)
     for other in names:
         lower.setdefault(other.lower(), other)
     close = difflib.get_close_matches(name.lower(), lower, 3, 0.6)
     if close:
         return f"; did you mean {' or '.join(lower[n] for n in close)}?"
-    return f"; there are {', '.join(sorted(lower.values(), key=str.lower))}"
+    return f"; there are {', '.join(sorted(names if all_names is None else all_names, key=str.lower))}"
 
 
 # -- a user's own objects -----------------------------------------------------------------------------------------------------

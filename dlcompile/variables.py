@@ -61,6 +61,16 @@ def is_tracing() -> bool:
     return _trace.get() is not None
 
 
+@contextlib.contextmanager
+def untraced() -> Iterator[None]:
+    """A context in which variables are arrays though a function is traced: for what is done once, when it is traced, and not by the graph."""
+    token = _trace.set(None)
+    try:
+        yield
+    finally:
+        _trace.reset(token)
+
+
 class Variable:
     """An array that a model keeps.
 
@@ -168,4 +178,4 @@ class Variable:
 
 install(Variable)
 
-__all__ = ["Trace", "Variable", "is_tracing", "tracing"]
+__all__ = ["Trace", "Variable", "is_tracing", "tracing", "untraced"]

@@ -10,7 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "dlcompile"
 ROAD = ("version", "errors", "graph", "ops", "operators", "frontends", "transforms", "kernels", "codegen", "toolchain", "runtime", "tuning", "compiler",
-        "onnx_backend", "variables", "config", "registry", "cli")
+        "onnx_backend", "variables", "config", "registry", "tree", "eager",
+        "random", "initializers", "regularizers", "constraints", "cli")
 
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p.name != "_abi.py" and p.parent != ROOT or p.stem in ROAD)
 

@@ -1,0 +1,85 @@
+"""Functions of tensors, called with arrays: traced, evaluated by the interpreter, and given back as arrays.
+
+A function that is written with `dlcompile.ops` builds a graph. With `eager` around it, it also is what NumPy's functions are: where no trace is
+open and no argument is a tensor, the graph is evaluated there and then, and the variables that it assigns have their new values afterwards.
+
+    @eager
+    def mean_squared_error(y_true, y_pred): ...
+
+    mean_squared_error(np.zeros(3), np.ones(3))          # 1.0
+    mean_squared_error(y, model(x))                      # tensors: another tensor
+"""
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dlcompile import tree
+from dlcompile.graph import DTYPES, Graph, Tensor, make_input
+from dlcompile.operators import evaluate
+from dlcompile.variables import Variable, is_tracing, tracing
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def eager(function: Function) -> Function:
+    """The function, evaluated at once where it is called with arrays outside of a trace."""
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        if is_symbolic(args, kwargs):
+            return function(*args, **kwargs)
+        return evaluated(function, *args, **kwargs)
+
+    return call  # type: ignore[return-value]
+
+
+def is_symbolic(*structures: Any) -> bool:
+    """Whether a call with these arguments builds a graph: in a trace, or with a tensor among them."""
+    return is_tracing() or any(isinstance(leaf, Tensor) for leaf in tree.flatten(structures))
+
+
+def evaluated(function: Callable[..., Any], *args, **kwargs) -> Any:
+    """function(*args, **kwargs) by the interpreter: arrays among the arguments become inputs, tensors and variables of the result arrays.
+
+    What is neither tensor nor variable is handed on as it is, both ways.
+    """
+    inputs: list[Tensor] = []
+    arrays: list[np.ndarray] = []
+
+    def taken(leaf: Any) -> Any:
+        if not _is_array(leaf):
+            return leaf
+        arrays.append(np.asarray(leaf))
+        inputs.append(make_input(f"input{len(inputs)}", arrays[-1].dtype, arrays[-1].shape))
+        return inputs[-1]
+
+    args, kwargs = (tree.map_structure(taken, structure) for structure in (args, kwargs))
+    with tracing() as trace:
+        result = function(*args, **kwargs)
+        result = tree.map_structure(lambda leaf: leaf.value if isinstance(leaf, Variable) else leaf, result)
+    leaves = tree.flatten(result)
+    places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
+    outputs = [*(leaves[i] for i in places), *trace.written.values()]
+    graph = Graph("eager", [*inputs, *trace.read.values()], outputs, input_names=[f"i{i}" for i in range(len(inputs) + len(trace.read))],
+                  output_names=[f"o{i}" for i in range(len(outputs))])
+    values = evaluate(graph, [*arrays, *(np.asarray(variable) for variable in trace.read)])
+    for variable, value in zip(trace.written, values[len(places):]):
+        variable.assign(value)
+    for place, value in zip(places, values):
+        leaves[place] = value[()] if value.ndim == 0 else value
+    return tree.pack_sequence_as(result, leaves)
+
+
+def _is_array(leaf: Any) -> bool:
+    """Whether it is an array of something that tensors can be of (or has one, as other libraries' tensors do)."""
+    if isinstance(leaf, Variable):
+        return False
+    if isinstance(leaf, (np.ndarray, np.generic)):
+        return leaf.dtype in DTYPES and leaf.dtype != object
+    return hasattr(leaf, "__array__") and not isinstance(leaf, type)
+
+
+__all__ = ["eager", "evaluated", "is_symbolic"]
