@@ -41,8 +41,17 @@ _HOMES = {
     "random": "dlcompile.random",
     "regularizers": "dlcompile.regularizers",
     "tree": "dlcompile.tree",
+    "activations": "dlcompile.activations",
+    "layers": "dlcompile.layers",
+    "models": "dlcompile.models",
     "Initializer": "dlcompile.initializers",
+    "Input": "dlcompile.layers",
+    "InputSpec": "dlcompile.layers",
+    "KerasTensor": "dlcompile.layers",
+    "Layer": "dlcompile.layers",
+    "Model": "dlcompile.models",
     "Regularizer": "dlcompile.regularizers",
+    "Sequential": "dlcompile.models",
     "Variable": "dlcompile.variables",
 }
 """public name → the module that has it; imported when first asked for, so that loading a library imports no front end"""
