@@ -48,10 +48,11 @@ def options_of(*weights: str) -> tuple[str, ...]:
     return tuple(f"{weight}_{kind}" for kind in WEIGHT for weight in weights)
 
 
-def weight(layer: Layer, name: str, shape: Sequence[int], trainable: bool = True, **more: Any) -> Variable:
-    """A variable of a layer, with the initializer, regularizer and constraint that the attributes say: NAME_initializer, …"""
+def weight(layer: Layer, name: str, shape: Sequence[int], trainable: bool = True, options: str | None = None, **more: Any) -> Variable:
+    """A variable of a layer, with the initializer, regularizer and constraint that the attributes say: NAME_initializer, …, or those of
+    another name, `options`."""
     return layer.add_weight(shape=shape, trainable=trainable, name=name,
-                            **{kind: getattr(layer, f"{name}_{kind}", None) for kind in WEIGHT}, **more)
+                            **{kind: getattr(layer, f"{options or name}_{kind}", None) for kind in WEIGHT}, **more)
 
 
 def positive(layer: str, **values: Any) -> None:
