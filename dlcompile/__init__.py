@@ -38,10 +38,12 @@ _HOMES = {
     "config": "dlcompile.config",
     "constraints": "dlcompile.constraints",
     "initializers": "dlcompile.initializers",
+    "losses": "dlcompile.losses",
     "random": "dlcompile.random",
     "regularizers": "dlcompile.regularizers",
     "tree": "dlcompile.tree",
     "Initializer": "dlcompile.initializers",
+    "Loss": "dlcompile.losses",
     "Regularizer": "dlcompile.regularizers",
     "Variable": "dlcompile.variables",
 }
