@@ -39,11 +39,13 @@ _HOMES = {
     "constraints": "dlcompile.constraints",
     "initializers": "dlcompile.initializers",
     "losses": "dlcompile.losses",
+    "metrics": "dlcompile.metrics",
     "random": "dlcompile.random",
     "regularizers": "dlcompile.regularizers",
     "tree": "dlcompile.tree",
     "Initializer": "dlcompile.initializers",
     "Loss": "dlcompile.losses",
+    "Metric": "dlcompile.metrics",
     "Regularizer": "dlcompile.regularizers",
     "Variable": "dlcompile.variables",
 }

@@ -90,7 +90,7 @@ class Family:
         elif isinstance(identifier, Mapping):
             identifier = self.deserialize(identifier)
         if inspect.isclass(identifier):
-            identifier = identifier()
+            identifier = _made_with_defaults(identifier)
         if not callable(identifier) and not isinstance(identifier, self.classes()):
             raise ArgumentError(f"a {self.kind} is a name, a configuration, a class, a function or an object with that purpose, "
                                 f"not {type(identifier).__name__} {identifier!r}")
@@ -116,19 +116,27 @@ class Family:
         return deserialize(config, custom_objects, self)
 
 
+def _made_with_defaults(kind: type) -> Any:
+    try:
+        inspect.signature(kind).bind()
+    except TypeError as error:
+        raise ArgumentError(f"{kind.__name__} cannot be made without arguments: {error}") from None
+    return kind()
+
+
 def suggestion(name: str, names: Iterable[str], all_names: Iterable[str] | None = None) -> str:
     """The end of a message about a name that is none: those of `names` that look like it, or else all of `all_names`.
 
     >>> suggestion("adma", ["Adam", "SGD"])
     '; did you mean Adam?'
     """
-    lower: dict[str, str] = {}
     names = list(names)
-    for other in names:
-        lower.setdefault(other.lower(), other)
-    close = difflib.get_close_matches(name.lower(), lower, 3, 0.6)
+    close = difflib.get_close_matches(name, names, 2, 0.6)
+    if not close:
+        lower = {other.lower(): other for other in names}
+        close = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, 2, 0.6)]
     if close:
-        return f"; did you mean {' or '.join(lower[n] for n in close)}?"
+        return f"; did you mean {' or '.join(close)}?"
     return f"; there are {', '.join(sorted(names if all_names is None else all_names, key=str.lower))}"
 
 

@@ -38,11 +38,9 @@ class Loss:
         self.reduction = reduction
         self.dtype = dtype_name(as_dtype(dtype or config.floatx()))
 
-    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
-        return self._reduced(y_true, y_pred, sample_weight, None if tree.is_nested(y_pred) else mask_of(y_pred))
-
     @eager
-    def _reduced(self, y_true: Any, y_pred: Any, sample_weight: Any, mask: Any) -> Tensor:
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Tensor:
+        mask = mask_of(y_pred)
         y_pred = _as_floats(y_pred, self.dtype)
         y_true = tree.map_structure(_as_labels, _whole(y_true)) if self.whole_labels else _as_floats(y_true, self.dtype)
         values = self.call(y_true, y_pred)
