@@ -78,8 +78,8 @@ serialize, deserialize = FAMILY.serialize, FAMILY.deserialize
 def get(identifier: Any) -> Any:
     """The metric that is meant by a name, a configuration, a class, a function (y_true, y_pred) → values, or itself; None for None.
 
-    >>> get("mse"), get("AUC")
-    (<MeanSquaredError mean_squared_error>, <AUC auc>)
+    >>> get("mse"), type(get("AUC")).__name__
+    (<MeanSquaredError mean_squared_error>, 'AUC')
     """
     return FAMILY.get(identifier)
 
