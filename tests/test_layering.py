@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "dlcompile"
-ROAD = ("version", "errors", "tree", "graph", "ops", "operators", "frontends", "transforms", "kernels", "codegen", "toolchain", "runtime", "tuning", "compiler",
+ROAD = ("version", "errors", "tree", "graph", "ops", "autodiff", "operators", "frontends", "transforms", "kernels", "codegen", "toolchain", "runtime", "tuning", "compiler",
         "onnx_backend", "variables", "config", "registry", "naming", "masks", "eager",
         "random", "initializers", "regularizers", "constraints", "losses", "metrics", "cli")
 

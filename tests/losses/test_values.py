@@ -6,9 +6,9 @@ import pytest
 
 import dlcompile
 from dlcompile import losses, ops
+from dlcompile.autodiff import gradients
 from dlcompile.graph import Graph, make_input
 from dlcompile.operators import evaluate
-from dlcompile.operators.gradients import gradients
 
 RNG = np.random.default_rng(3)
 EPS = 1e-7
