@@ -47,11 +47,13 @@ def snake_case(name: str) -> str:
 class Family:
     """The objects of one module by their names, and the functions `get`, `serialize` and `deserialize` that the module has for them.
 
-    module: the name of the module below dlcompile, one of `KINDS`. any_case: whether a name's case does not matter.
+    module:   the name of the module below dlcompile, one of `KINDS`.
+    base:     the class of its objects, where functions are none.
+    any_case: whether a name's case does not matter.
     """
 
-    def __init__(self, module: str, *, any_case: bool = False):
-        self.module, self.kind, self.any_case = module, KINDS[module], any_case
+    def __init__(self, module: str, base: type | None = None, *, any_case: bool = False):
+        self.module, self.kind, self.base, self.any_case = module, KINDS[module], base, any_case
         self.objects: dict[str, Any] = {}
         FAMILIES[module] = self
 
@@ -91,17 +93,15 @@ class Family:
             identifier = self.deserialize(identifier)
         if inspect.isclass(identifier):
             identifier = _made_with_defaults(identifier)
-        if not callable(identifier) and not isinstance(identifier, self.classes()):
-            raise ArgumentError(f"a {self.kind} is a name, a configuration, a class, a function or an object with that purpose, "
-                                f"not {type(identifier).__name__} {identifier!r}")
+        if not (callable(identifier) if self.base is None else isinstance(identifier, self.base)):
+            what = "a function" if self.base is None else f"one of the class {self.base.__name__}"
+            raise ArgumentError(f"what is expected is the name, configuration or class of a {self.kind}, or {what}; not "
+                                f"{type(identifier).__name__} {identifier!r}")
         return identifier
 
     def names(self) -> list[str]:
         """The objects' own names, each once."""
         return list(dict.fromkeys(item.__name__ for item in self.objects.values()))
-
-    def classes(self) -> tuple[type, ...]:
-        return tuple(item for item in self.objects.values() if inspect.isclass(item))
 
     def serialize(self, item: Any) -> Any:
         """What JSON can hold of an object: the name of a function, {"module", "class_name", "config"} of anything else."""
@@ -131,10 +131,9 @@ def suggestion(name: str, names: Iterable[str], all_names: Iterable[str] | None 
     '; did you mean Adam?'
     """
     names = list(names)
-    close = difflib.get_close_matches(name, names, 2, 0.6)
-    if not close:
-        lower = {other.lower(): other for other in names}
-        close = [lower[n] for n in difflib.get_close_matches(name.lower(), lower, 2, 0.6)]
+    likeness = {other: tuple(difflib.SequenceMatcher(None, *pair).ratio() for pair in ((name.lower(), other.lower()), (name, other)))
+                for other in names}
+    close = sorted((other for other in names if likeness[other][0] >= 0.6), key=lambda other: likeness[other], reverse=True)[:2]
     if close:
         return f"; did you mean {' or '.join(close)}?"
     return f"; there are {', '.join(sorted(names if all_names is None else all_names, key=str.lower))}"

@@ -1,5 +1,5 @@
 """What losses and metrics do with their operands before they compute: floats made of labels, ranks that differ by an axis of one, shapes checked;
-and two functions that need care where a derivative is taken."""
+and quotients that are 0 where they would not be numbers."""
 from __future__ import annotations
 
 from typing import Any
@@ -43,16 +43,10 @@ def safe_div(a: Tensor, b: Tensor) -> Tensor:
     return ops.select(zero, ops.as_tensor(0, a.dtype), a / ops.select(zero, ops.as_tensor(1, b.dtype), b))
 
 
-def softplus(x: Tensor) -> Tensor:
-    """ln(1 + e**x), without overflow. Unlike with max(x, 0) and |x| in it, the derivative is right at 0 too."""
-    positive = ops.ge(x, 0)
-    return ops.select(positive, x, ops.as_tensor(0, x.dtype)) + ops.log1p(ops.exp(ops.select(positive, -x, x)))
-
-
 def unit_length(x: Tensor, axis: int = -1) -> Tensor:
     """x / |x| along `axis`, where |x| is at least `epsilon`."""
     least = max(config.epsilon() ** 2, float(np.finfo(np.float32).tiny))
     return x * ops.rsqrt(ops.maximum(ops.reduce_sum(ops.square(x), axis, keepdims=True), least))
 
 
-__all__ = ["floats", "pair", "safe_div", "same_rank", "softplus", "unit_length"]
+__all__ = ["floats", "pair", "safe_div", "same_rank", "unit_length"]
