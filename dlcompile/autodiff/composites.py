@@ -68,10 +68,12 @@ def _log_softmax(attributes, x: Tensor, y: Tensor, c: Tensor) -> Tensor:
 @rule("logsumexp")
 @_wide
 def _logsumexp(attributes, x: Tensor, y: Tensor, c: Tensor) -> Tensor:
-    """e^(x - y) c; where all are -inf each gets nothing."""
-    kept = [1 if i in attributes["axes"] else d for i, d in enumerate(x.shape)]
-    y, c = ops.reshape(y, kept), ops.reshape(c, kept)
-    return ops.exp(x - ops.select(ops.is_inf(y), number(0, y), y)) * c
+    """softmax(x) c; where all are -inf each gets nothing."""
+    axes = attributes["axes"]
+    top = ops.reduce_max(x, axes, keepdims=True)
+    e = ops.exp(x - ops.select(ops.is_inf(top), number(0, x), top))
+    total = ops.reduce_sum(e, axes, keepdims=True)
+    return e * (ops.reshape(c, total.shape) / ops.select(ops.eq(total, number(0, x)), number(1, x), total))
 
 
 @rule("onnx.ReduceL2")
