@@ -21,6 +21,7 @@ from dlcompile import tree
 from dlcompile.graph import DTYPES, Graph, Tensor, make_input
 from dlcompile.masks import mask_of, set_mask
 from dlcompile.operators import evaluate
+from dlcompile.ops.overrides import overriding
 from dlcompile.variables import Variable, is_tracing, tracing
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -30,6 +31,9 @@ def eager(function: Function) -> Function:
     """The function, evaluated at once where it is called with arrays outside of a trace."""
     @functools.wraps(function)
     def call(*args, **kwargs):
+        taker = overriding((*args, *kwargs.values()))
+        if taker is not None:
+            return taker.__tensor_function__(call, args, kwargs)
         if is_symbolic(args, kwargs):
             return function(*args, **kwargs)
         return evaluated(function, *args, **kwargs)

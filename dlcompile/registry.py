@@ -18,7 +18,7 @@ from typing import Any
 import ml_dtypes  # noqa: F401  so that NumPy knows "bfloat16" by its name
 import numpy as np
 
-from dlcompile.errors import ArgumentError
+from dlcompile.errors import ArgumentError, Error
 
 KINDS = {
     "activations": "activation", "callbacks": "callback", "constraints": "constraint", "initializers": "initializer", "layers": "layer",
@@ -276,6 +276,8 @@ def deserialize(config: Any, custom_objects: Mapping[str, Any] | None = None, fa
                 return kind.from_config(dict(inner))
         return kind(**inner)
     except TypeError as error:
+        if isinstance(error, Error):  # which says what is wrong
+            raise
         raise ArgumentError(f"{name} cannot be made with {inner}: {error}") from error
 
 
@@ -288,7 +290,7 @@ def _meant(config: Mapping[str, Any], name: Any, custom_objects: Mapping[str, An
         found = custom_object(known, custom_objects) if known else None
         if found is not None:
             return found
-    if module is None and registered is None or module == "builtins" and registered in (None, name):
+    if module is None and registered is None or module == "builtins" and registered in (None, name) or module in ("dlcompile", "keras"):
         table = family
         tables = [_table(m) for m in KINDS]
     else:
@@ -307,7 +309,7 @@ def _table(module: str) -> Family | None:
     """The family of a module that a configuration names; None for a module that has none."""
     root, _, rest = module.partition(".")
     if root in ("dlcompile", "keras"):
-        module = rest
+        module = rest.removeprefix("src.")
     module = next((m for m in sorted(KINDS, key=len, reverse=True) if module == m or module.startswith(m + ".")), "")
     if module and module not in FAMILIES:
         with contextlib.suppress(ModuleNotFoundError):

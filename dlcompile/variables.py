@@ -61,6 +61,11 @@ def is_tracing() -> bool:
     return _trace.get() is not None
 
 
+def current_trace() -> Trace | None:
+    """The trace that is going on."""
+    return _trace.get()
+
+
 @contextlib.contextmanager
 def untraced() -> Iterator[None]:
     """A context in which variables are arrays though a function is traced: for what is done once, when it is traced, and not by the graph."""
@@ -178,4 +183,4 @@ class Variable:
 
 install(Variable)
 
-__all__ = ["Trace", "Variable", "is_tracing", "tracing", "untraced"]
+__all__ = ["Trace", "Variable", "current_trace", "is_tracing", "tracing", "untraced"]

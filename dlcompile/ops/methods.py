@@ -29,6 +29,7 @@ from dlcompile.ops.core import (
     squeeze,
     transpose,
 )
+from dlcompile.ops.overrides import overridable
 
 _BINARY = {"add": elementwise.add, "sub": elementwise.sub, "mul": elementwise.mul, "truediv": elementwise.div, "pow": elementwise.pow,
            "mod": floor_mod, "matmul": matmul, "and": elementwise.logical_and, "or": elementwise.logical_or,
@@ -101,25 +102,28 @@ def getitem(x: Tensor, index) -> Tensor:
     return x if tuple(shape) == x.shape else reshape(x, shape)
 
 
+def _each_overridable(table: dict) -> list[tuple]:
+    return [(name, overridable(function)) for name, function in table.items()]
+
+
+_REDUCTIONS = {"sum": reduce_sum, "prod": reduce_prod, "max": reduce_max, "min": reduce_min, "mean": reduce_mean}
+_METHODS = {"astype": cast, "expand_dims": expand_dims, "argmax": argmax, "argmin": argmin, "cumsum": cumsum}
+
+
 def install(kind: type) -> None:
     """Give `Tensor`, or what stands for one, Python's operators and NumPy's methods."""
-    for name, function in _BINARY.items():
+    for name, function in _each_overridable(_BINARY):
         setattr(kind, f"__{name}__", lambda self, other, f=function: f(self, other))
         setattr(kind, f"__r{name}__", lambda self, other, f=function: f(other, self))
-    for name, function in _UNARY.items():
-        setattr(kind, f"__{name}__", lambda self, f=function: f(self))
-    for name, function in _COMPARISONS.items():
-        setattr(kind, f"__{name}__", lambda self, other, f=function: f(self, other))
-    for name, function in (("sum", reduce_sum), ("prod", reduce_prod), ("max", reduce_max), ("min", reduce_min), ("mean", reduce_mean)):
+    for name, function in _each_overridable({**_UNARY, **_COMPARISONS}):
+        setattr(kind, f"__{name}__", function)
+    for name, function in _each_overridable(_REDUCTIONS):
         setattr(kind, name, lambda self, axis=None, keepdims=False, f=function: f(self, axis, keepdims))
-    kind.__getitem__ = getitem
+    for name, function in _each_overridable(_METHODS):
+        setattr(kind, name, function)
+    kind.__getitem__ = overridable(getitem)
     kind.__iter__ = None  # type: ignore[assignment]  # a symbolic value is no sequence
-    kind.reshape = lambda self, *shape: reshape(self, _arguments(shape))
-    kind.transpose = lambda self, *axes: transpose(self, _arguments(axes) or None)
-    kind.T = property(transpose)
-    kind.astype = cast
-    kind.squeeze = lambda self, axis=None: squeeze(self, axis)
-    kind.expand_dims = expand_dims
-    kind.argmax = argmax
-    kind.argmin = argmin
-    kind.cumsum = cumsum
+    kind.reshape = lambda self, *shape: overridable(reshape)(self, _arguments(shape))
+    kind.transpose = lambda self, *axes: overridable(transpose)(self, _arguments(axes) or None)
+    kind.T = property(overridable(transpose))
+    kind.squeeze = lambda self, axis=None: overridable(squeeze)(self, axis)
