@@ -19,6 +19,7 @@ import numpy as np
 
 from dlcompile import tree
 from dlcompile.graph import DTYPES, Graph, Tensor, make_input
+from dlcompile.masks import mask_of, set_mask
 from dlcompile.operators import evaluate
 from dlcompile.ops.overrides import overriding
 from dlcompile.variables import Variable, is_tracing, tracing
@@ -46,7 +47,8 @@ def is_symbolic(*structures: Any) -> bool:
 
 
 def evaluated(function: Callable[..., Any], *args, **kwargs) -> Any:
-    """function(*args, **kwargs) by the interpreter: arrays among the arguments become inputs, tensors and variables of the result arrays.
+    """function(*args, **kwargs) by the interpreter: arrays among the arguments become inputs, tensors and variables of the result arrays. Masks
+    go with them.
 
     What is neither tensor nor variable is handed on as it is, both ways.
     """
@@ -58,7 +60,10 @@ def evaluated(function: Callable[..., Any], *args, **kwargs) -> Any:
             return leaf
         arrays.append(np.asarray(leaf))
         inputs.append(make_input(f"input{len(inputs)}", arrays[-1].dtype, arrays[-1].shape))
-        return inputs[-1]
+        tensor, mask = inputs[-1], mask_of(leaf)
+        if mask is not None:
+            set_mask(tensor, taken(mask))
+        return tensor
 
     args, kwargs = (tree.map_structure(taken, structure) for structure in (args, kwargs))
     with tracing() as trace:
@@ -66,14 +71,18 @@ def evaluated(function: Callable[..., Any], *args, **kwargs) -> Any:
         result = tree.map_structure(lambda leaf: leaf.value if isinstance(leaf, Variable) else leaf, result)
     leaves = tree.flatten(result)
     places = [i for i, leaf in enumerate(leaves) if isinstance(leaf, Tensor)]
-    outputs = [*(leaves[i] for i in places), *trace.written.values()]
+    masks = {i: mask_of(leaves[i]) for i in places if isinstance(mask_of(leaves[i]), Tensor)}
+    outputs = [*(leaves[i] for i in places), *masks.values(), *trace.written.values()]
     graph = Graph("eager", [*inputs, *trace.read.values()], outputs, input_names=[f"i{i}" for i in range(len(inputs) + len(trace.read))],
                   output_names=[f"o{i}" for i in range(len(outputs))])
     values = evaluate(graph, [*arrays, *(np.asarray(variable) for variable in trace.read)])
-    for variable, value in zip(trace.written, values[len(places):]):
+    for variable, value in zip(trace.written, values[len(places) + len(masks):]):
         variable.assign(value)
     for place, value in zip(places, values):
         leaves[place] = value[()] if value.ndim == 0 else value
+    for place, value in zip(masks, values[len(places):]):
+        if isinstance(leaves[place], np.ndarray):
+            set_mask(leaves[place], value)
     return tree.pack_sequence_as(result, leaves)
 
 

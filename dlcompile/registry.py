@@ -47,11 +47,13 @@ def snake_case(name: str) -> str:
 class Family:
     """The objects of one module by their names, and the functions `get`, `serialize` and `deserialize` that the module has for them.
 
-    module: the name of the module below dlcompile, one of `KINDS`. any_case: whether a name's case does not matter.
+    module:   the name of the module below dlcompile, one of `KINDS`.
+    base:     the class of its objects, where functions are none.
+    any_case: whether a name's case does not matter.
     """
 
-    def __init__(self, module: str, *, any_case: bool = False):
-        self.module, self.kind, self.any_case = module, KINDS[module], any_case
+    def __init__(self, module: str, base: type | None = None, *, any_case: bool = False):
+        self.module, self.kind, self.base, self.any_case = module, KINDS[module], base, any_case
         self.objects: dict[str, Any] = {}
         FAMILIES[module] = self
 
@@ -90,18 +92,16 @@ class Family:
         elif isinstance(identifier, Mapping):
             identifier = self.deserialize(identifier)
         if inspect.isclass(identifier):
-            identifier = identifier()
-        if not callable(identifier) and not isinstance(identifier, self.classes()):
-            raise ArgumentError(f"a {self.kind} is a name, a configuration, a class, a function or an object with that purpose, "
-                                f"not {type(identifier).__name__} {identifier!r}")
+            identifier = _made_with_defaults(identifier)
+        if not (callable(identifier) if self.base is None else isinstance(identifier, self.base)):
+            what = "a function" if self.base is None else f"one of the class {self.base.__name__}"
+            raise ArgumentError(f"what is expected is the name, configuration or class of a {self.kind}, or {what}; not "
+                                f"{type(identifier).__name__} {identifier!r}")
         return identifier
 
     def names(self) -> list[str]:
         """The objects' own names, each once."""
         return list(dict.fromkeys(item.__name__ for item in self.objects.values()))
-
-    def classes(self) -> tuple[type, ...]:
-        return tuple(item for item in self.objects.values() if inspect.isclass(item))
 
     def serialize(self, item: Any) -> Any:
         """What JSON can hold of an object: the name of a function, {"module", "class_name", "config"} of anything else."""
@@ -116,19 +116,26 @@ class Family:
         return deserialize(config, custom_objects, self)
 
 
+def _made_with_defaults(kind: type) -> Any:
+    try:
+        inspect.signature(kind).bind()
+    except TypeError as error:
+        raise ArgumentError(f"{kind.__name__} cannot be made without arguments: {error}") from None
+    return kind()
+
+
 def suggestion(name: str, names: Iterable[str], all_names: Iterable[str] | None = None) -> str:
     """The end of a message about a name that is none: those of `names` that look like it, or else all of `all_names`.
 
     >>> suggestion("adma", ["Adam", "SGD"])
     '; did you mean Adam?'
     """
-    lower: dict[str, str] = {}
     names = list(names)
-    for other in names:
-        lower.setdefault(other.lower(), other)
-    close = difflib.get_close_matches(name.lower(), lower, 3, 0.6)
+    likeness = {other: tuple(difflib.SequenceMatcher(None, *pair).ratio() for pair in ((name.lower(), other.lower()), (name, other)))
+                for other in names}
+    close = sorted((other for other in names if likeness[other][0] >= 0.6), key=lambda other: likeness[other], reverse=True)[:2]
     if close:
-        return f"; did you mean {' or '.join(lower[n] for n in close)}?"
+        return f"; did you mean {' or '.join(close)}?"
     return f"; there are {', '.join(sorted(names if all_names is None else all_names, key=str.lower))}"
 
 

@@ -43,5 +43,5 @@ def test_vectors_of_zeros_stay():
 
 def test_names():
     assert constraints.max_norm is constraints.MaxNorm and constraints.get("max_norm").max_value == 2
-    with pytest.raises(ArgumentError, match="no constraint 'nonneg'; did you mean NonNeg"):
+    with pytest.raises(ArgumentError, match="no constraint 'nonneg'; did you mean NonNeg or non_neg"):
         constraints.get("nonneg")

@@ -7,6 +7,7 @@ import pytest
 from dlcompile import ops
 from dlcompile.eager import eager
 from dlcompile.graph import Tensor, make_input
+from dlcompile.masks import mask_of, set_mask
 from dlcompile.variables import Variable, is_tracing, tracing
 
 A, B = np.arange(6, dtype=np.float32).reshape(2, 3), np.float32(2)
@@ -53,6 +54,20 @@ def test_variables_are_read_and_assigned():
         step(A)
         assert set(trace.written) == {count}
     assert float(count) == 30
+
+
+def test_masks_go_in_and_out():
+    @eager
+    def doubled(x):
+        y = x * 2
+        set_mask(y, ops.logical_not(mask_of(x)))
+        return y, x * 3
+
+    array = A.copy()
+    set_mask(array, A > 2)
+    twice, thrice = doubled(array)
+    np.testing.assert_array_equal(mask_of(twice), A <= 2)
+    assert mask_of(thrice) is None
 
 
 def test_anything_that_has_an_array_is_one():

@@ -64,7 +64,7 @@ def test_a_name_that_is_none_is_told_what_it_is_like(family):
 
 
 def test_case_matters_where_it_does(family):
-    with pytest.raises(ArgumentError, match="did you mean Shift"):
+    with pytest.raises(ArgumentError, match="did you mean Shift or shift"):
         family.get("SHIFT")
     family.any_case = True
     assert isinstance(family.get("SHIFT"), Shift)

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from dlcompile import regularizers
+from dlcompile.autodiff import gradients
 from dlcompile.errors import ArgumentError, ShapeError
 from dlcompile.graph import Graph, Tensor, make_input
 from dlcompile.operators import evaluate
-from dlcompile.operators.gradients import gradients
 
 X = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
 

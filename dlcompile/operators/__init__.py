@@ -2,7 +2,7 @@
 
 Primitives (elementwise, movement, indexing, reductions, contractions, windows, ordering, selection, control, random)
 state their type rule, their NumPy evaluation and their cost; composites (activations, normalizations, attention,
-recurrent, resampling, resize, quantization, dictionary) state a decomposition into them.
+recurrent, resampling, resize, quantization, dictionary, differentiation) state a decomposition into them.
 """
 from dlcompile.operators import (  # noqa: F401
                                  activations,
@@ -10,6 +10,7 @@ from dlcompile.operators import (  # noqa: F401
                                  contractions,
                                  control,
                                  dictionary,
+                                 differentiation,
                                  elementwise,
                                  indexing,
                                  movement,

@@ -12,6 +12,7 @@ from dlcompile.ops.composites import *  # noqa: F403
 from dlcompile.ops.contract import *  # noqa: F403
 from dlcompile.ops.control import *  # noqa: F403
 from dlcompile.ops.core import *  # noqa: F403
+from dlcompile.ops.differentiation import *  # noqa: F403
 from dlcompile.ops.elementwise import *  # noqa: F403
 from dlcompile.ops.overrides import overridable
 from dlcompile.ops.random import *  # noqa: F403

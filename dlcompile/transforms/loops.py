@@ -114,6 +114,42 @@ def _with_inputs(graph: Graph, inputs: Sequence[Tensor], values: dict[Tensor, Te
                  output_names=graph.output_names, constraints=graph.constraints, definitions=graph.definitions)
 
 
+# -- loops that are computed twice ------------------------------------------------------------------------------------------------
+def merge_scans(graph: Graph) -> Graph:
+    """scan(x; b ↦ c, y), scan(x; b ↦ c, z) → scan(x; b ↦ c, y, z) where both bodies are made of the same tensors: a derivative needs the loop
+    that it is of with more results."""
+    groups: dict[tuple, list[Node]] = {}
+    for node in graph.nodes:
+        if node.op == "scan":
+            groups.setdefault(_same_loop(node), []).append(node)
+    made: dict[tuple, tuple[Tensor, ...]] = {}
+
+    def replace(node: Node, inputs: tuple[Tensor, ...]) -> Sequence[Tensor] | None:
+        key = _same_loop(node) if node.op == "scan" else None
+        if len(groups.get(key, ())) < 2:
+            return None
+        carries = node.attributes["num_carry"]
+        if key not in made:
+            bodies = [other.attributes["body"] for other in groups[key]]
+            stacked = dict.fromkeys(t for b in bodies for t in b.outputs[carries:])
+            outputs = [*bodies[0].outputs[:carries], *stacked]
+            body = Graph(bodies[0].name, bodies[0].inputs, outputs, input_names=bodies[0].input_names,
+                         output_names=[f"result{i}" for i in range(len(outputs))], constraints=[c for b in bodies for c in b.constraints],
+                         definitions={name: t for b in bodies for name, t in b.definitions.items()})
+            made[key] = apply("scan", *inputs, **{**node.attributes, "body": body})
+        results = made[key]
+        place = {t: i for i, t in enumerate(results[0].producer.attributes["body"].outputs) if i >= carries}
+        return [*results[:carries], *(results[place[t]] for t in node.attributes["body"].outputs[carries:])]
+
+    return graph.rebuild(replace)
+
+
+def _same_loop(node: Node) -> tuple:
+    """What scans have in common that differ in what they stack alone."""
+    a, body = node.attributes, node.attributes["body"]
+    return node.inputs, body.inputs, body.outputs[:a["num_carry"]], *(a[name] for name in ("num_carry", "num_scanned", "length", "reverse"))
+
+
 LOOPS: Table = (
     (("while", "scan"), invariant_carries),
     (("cond", "while", "scan"), captured_constants),

@@ -15,7 +15,7 @@ from dlcompile.transforms.dead import remove_dead_code
 from dlcompile.transforms.decompose import decompose
 from dlcompile.transforms.fold import affordable, folding
 from dlcompile.transforms.layout import LAYOUT, PUSH_DOWN
-from dlcompile.transforms.loops import LOOPS
+from dlcompile.transforms.loops import LOOPS, merge_scans
 from dlcompile.transforms.matmul import MATMUL, merge_siblings
 from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.narrow import NARROW
@@ -84,6 +84,8 @@ def phases(strict: bool, keep: frozenset[str], fold: Table) -> tuple[Phase, ...]
         return lambda graph: common_subexpressions(rewrite(common_subexpressions(graph), *tables))
 
     return (
+        # while their bodies are made of the same tensors
+        ("loops computed twice", merge_scans),
         # before weights become floats
         ("quantised products", lambda graph: graph if strict else rewrite(graph, QUANTIZED)),
         ("simplify", until_stable(*simple)),

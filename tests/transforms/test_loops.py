@@ -6,10 +6,11 @@ from onnx import parser
 
 import dlcompile
 from dlcompile import ops
+from dlcompile.autodiff import gradients
 from dlcompile.frontends.onnx import import_onnx
 from dlcompile.graph import Graph, make_input, symbol
 from dlcompile.transforms import optimize, rewrite
-from dlcompile.transforms.loops import LOOPS
+from dlcompile.transforms.loops import LOOPS, merge_scans
 from tests.frontends.onnx.helpers import runtime
 from tests.transforms.helpers import assert_same, count, graph_of, operators, variable, weights
 
@@ -161,3 +162,18 @@ def test_of_which_nothing_is_left_but_what_is_handed_on():
     made = ops.while_loop(body_of(lambda x: (ops.lt(x, F(0)),), *formal(x)), body_of(lambda x: (x,), *formal(x)), x, num_carry=1)
     graph = graph_of(made[0], x)
     assert operators(rewrite(graph, LOOPS)) == operators(graph)
+
+
+def test_scans_that_differ_in_what_they_stack_are_one():
+    """The loop and its derivative, which needs the loop's states."""
+    x, w = variable("x", (symbol("n"), 3)), variable("w", (3,))
+    (h, row, factor) = formal(variable("h", (3,)), variable("row", (3,)), w)
+    start = np.zeros(3, F)
+    made = ops.scan(body_of(lambda h, x, w: (ops.tanh(h * w + x), h * x), h, row, factor), start, x, w, num_carry=1, num_scanned=1, length=symbol("n"))
+    loss = ops.reduce_sum(made[0]) + ops.reduce_sum(made[1])
+    graph = graph_of((loss, *gradients(loss, [x, w])), x, w)
+    merged = merge_scans(graph)
+    assert count(graph)["scan"] == 3 and count(merged)["scan"] == 2
+    for n in (0, 1, 4):
+        assert_same(graph, merged, n=n)
+        assert_same(graph, optimize(graph), n=n, rtol=1e-5, atol=1e-6)

@@ -1,10 +1,10 @@
 """Gradient, the operator that differentiates the graph it stands in."""
 from __future__ import annotations
 
+from dlcompile.autodiff import gradients, substituted
 from dlcompile.errors import InvalidModelError
 from dlcompile.frontends.onnx.node import OnnxNode, importer
 from dlcompile.graph import Tensor
-from dlcompile.operators.gradients import gradients, substituted
 
 
 @importer("Gradient", domain="ai.onnx.preview.training")
@@ -17,5 +17,5 @@ def gradient(node: OnnxNode, *inputs: Tensor) -> tuple[Tensor, ...]:
     for name, tensor, value in zip(names, named, inputs):
         if not isinstance(tensor, Tensor) or value is not None and value.type != tensor.type:
             raise InvalidModelError(f"the input for {name!r} is {value}; expected one like {tensor}")
-    y = substituted(named.pop(), {t: v for t, v in zip(named, inputs) if v is not None and v is not t})
+    (y,) = substituted([named.pop()], {t: v for t, v in zip(named, inputs) if v is not None and v is not t})
     return gradients(y, inputs[:len(node["xs"])])
