@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dlcompile.layers import activation_layers, borders, convolutional, core, merging, pooling, regularization, reshaping
+from dlcompile.layers import activation_layers, borders, convolutional, core, merging, normalization, pooling, regularization, reshaping
 from dlcompile.layers.activation_layers import *  # noqa: F403
 from dlcompile.layers.base import Layer
 from dlcompile.layers.borders import *  # noqa: F403
@@ -19,9 +19,10 @@ from dlcompile.layers.convolutional import *  # noqa: F403
 from dlcompile.layers.core import *  # noqa: F403
 from dlcompile.layers.input_layer import Input, InputLayer
 from dlcompile.layers.input_spec import InputSpec
-from dlcompile.layers.masks import mask_of, set_mask
+from dlcompile.masks import mask_of, set_mask
 from dlcompile.layers.merging import *  # noqa: F403
-from dlcompile.layers.naming import clear_session
+from dlcompile.naming import clear_session
+from dlcompile.layers.normalization import *  # noqa: F403
 from dlcompile.layers.pooling import *  # noqa: F403
 from dlcompile.layers.regularization import *  # noqa: F403
 from dlcompile.layers.reshaping import *  # noqa: F403
@@ -29,7 +30,7 @@ from dlcompile.layers.symbolic import KerasTensor, OpsFunction
 from dlcompile.registry import Family
 
 FAMILY = Family("layers")
-_MODULES = (activation_layers, borders, convolutional, core, merging, pooling, regularization, reshaping)
+_MODULES = (activation_layers, borders, convolutional, core, merging, normalization, pooling, regularization, reshaping)
 FAMILY.add(InputLayer, OpsFunction, *(getattr(module, name) for module in _MODULES for name in module.__all__ if name[0].isupper()))
 
 serialize, deserialize = FAMILY.serialize, FAMILY.deserialize

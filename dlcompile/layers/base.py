@@ -43,12 +43,12 @@ class Layer(Operation):
     default the name of the class, with a number.
     """
 
-    untracked: frozenset[str] = frozenset({"_calls", "_losses", "_added", "_arguments"})
+    untracked: frozenset[str] = frozenset({"_calls", "_losses", "_added", "_frozen", "_arguments"})
     """attributes that are not searched for variables and layers"""
 
     def __new__(cls, *args, **kwargs):
         layer = super().__new__(cls)
-        layer.built, layer._losses, layer._added = False, [], []
+        layer.built, layer._losses, layer._added, layer._frozen = False, [], [], []
         try:
             layer._arguments = inspect.signature(cls.__init__).bind(layer, *args, **kwargs).arguments
         except TypeError:
@@ -149,6 +149,8 @@ class Layer(Operation):
         variable.path = f"{path_of(self)}/{variable.name}"
         variable.regularizer, variable.constraint = regularizers.get(regularizer), constraints.get(constraint)
         self._added.append(variable)
+        if not self.trainable:
+            self._freeze()
         return variable
 
     add_variable = add_weight
@@ -175,16 +177,12 @@ class Layer(Operation):
     @property
     def weights(self) -> list[Variable]:
         """The variables of the layer, the trainable ones first, then those of the layers inside of it."""
-        own = own_variables(self)
-        found = [*(v for v in own if v.trainable), *(v for v in own if not v.trainable)]
-        return unique([*found, *(v for layer in self.layers_inside for v in layer.weights)])
+        return unique([*own_variables(self), *(v for layer in self.layers_inside for v in layer.weights)])
 
     @property
     def variables(self) -> list[Variable]:
         """`weights`, and the states of random number generators."""
-        own = own_variables(self)
-        found = [*(v for v in own if v.trainable), *(v for v in own if not v.trainable), *seed_states(self)]
-        return unique([*found, *(v for layer in self.layers_inside for v in layer.variables)])
+        return unique([*own_variables(self), *seed_states(self), *(v for layer in self.layers_inside for v in layer.variables)])
 
     @property
     def trainable_variables(self) -> list[Variable]:
@@ -215,8 +213,19 @@ class Layer(Operation):
     @trainable.setter
     def trainable(self, value: bool) -> None:
         self._trainable = bool(value)
+        self._freeze()
         for layer in self.layers_inside:
             layer.trainable = value
+
+    def _freeze(self) -> None:
+        """Make the variables say what the layer says; those that never were trainable stay as they are."""
+        if self._trainable:
+            for variable in self._frozen:
+                variable.trainable = True
+            self._frozen = []
+        for variable in () if self._trainable else [v for v in own_variables(self) if v.trainable]:
+            variable.trainable = False
+            self._frozen.append(variable)
 
     def get_weights(self) -> list[np.ndarray]:
         """Copies of the arrays of `weights`."""

@@ -17,7 +17,7 @@ import numpy as np
 from dlcompile import activations, ops, tree
 from dlcompile.errors import ArgumentError
 from dlcompile.graph import Dim, DimLike, Tensor, TensorType, as_dtype, dtype_name, make_input, symbol
-from dlcompile.layers.naming import auto_name, checked_name, class_name
+from dlcompile.naming import auto_name, checked_name, class_name
 from dlcompile.ops.methods import install
 from dlcompile.variables import tracing, untraced
 

@@ -41,8 +41,10 @@ def owned(owner: Any, kinds: type | tuple[type, ...]) -> list[tuple[str, Any]]:
 
 
 def own_variables(layer: Layer) -> list[Variable]:
-    """The variables of a layer itself: first those of `add_weight`, in order."""
-    return unique([*layer._added, *(variable for _, variable in owned(layer, Variable))])
+    """The variables of a layer itself, in order: first those that are trainable, or would be if the layer were."""
+    found = unique([*layer._added, *(variable for _, variable in owned(layer, Variable))])
+    meant = {id(variable) for variable in layer._frozen}
+    return sorted(found, key=lambda variable: not variable.trainable and id(variable) not in meant)
 
 
 def seed_states(layer: Layer) -> list[Variable]:

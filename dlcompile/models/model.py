@@ -22,7 +22,7 @@ from dlcompile import tree
 from dlcompile.errors import ArgumentError
 from dlcompile.graph import Tensor, TensorType, symbol
 from dlcompile.layers.base import Layer, map_shapes
-from dlcompile.layers.naming import auto_name, class_name
+from dlcompile.naming import auto_name, class_name
 from dlcompile.layers.symbolic import KerasTensor
 from dlcompile.layers.tracking import owned, unique
 from dlcompile.models.configuration import network_config, network_of

@@ -10,7 +10,7 @@ from dlcompile.graph import Tensor
 from dlcompile.layers.base import Layer
 from dlcompile.layers.input_layer import Input, InputLayer
 from dlcompile.layers.input_spec import InputSpec
-from dlcompile.layers.masks import mask_of, set_mask
+from dlcompile.masks import mask_of, set_mask
 from dlcompile.layers.symbolic import Call, KerasTensor, Operation, shape_of
 
 

@@ -54,6 +54,12 @@ def test_variables_and_their_order() -> None:
     assert layer.trainable_weights == [layer.kernel] and layer.non_trainable_weights == [layer.count] and layer.count_params() == 4
     layer.trainable = False
     assert layer.trainable_variables == [] and layer.non_trainable_variables == [layer.kernel, layer.count]
+    assert not layer.kernel.trainable and layer.weights == [layer.kernel, layer.count]
+    layer.trainable = True
+    assert layer.kernel.trainable and not layer.count.trainable
+    frozen = Scaled(trainable=False)
+    frozen(normal(2, 3))
+    assert not frozen.kernel.trainable and frozen.weights == [frozen.kernel, frozen.count]
 
 
 def test_layers_inside() -> None:
@@ -165,7 +171,7 @@ def test_a_mask_goes_with_its_tensor() -> None:
     value, mask = np.ones(3), np.ones(3, bool)
     set_mask(value, mask)
     assert mask_of(value) is mask and mask_of(value.copy()) is None and mask_of(1.5) is None
-    from dlcompile.layers import masks
+    from dlcompile import masks
 
     gc.collect()
     before = len(masks._masks)
