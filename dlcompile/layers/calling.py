@@ -23,8 +23,8 @@ from dlcompile.eager import evaluated, is_symbolic
 from dlcompile.errors import ArgumentError
 from dlcompile.graph import Tensor, as_dtype, dtype_name, is_float, provenance
 from dlcompile.layers.input_spec import check_inputs
-from dlcompile.masks import mask_of, set_mask
 from dlcompile.layers.symbolic import has_symbols, placeholders, shape_of, specs
+from dlcompile.masks import mask_of, set_mask
 from dlcompile.variables import Variable, tracing, untraced
 
 if TYPE_CHECKING:
