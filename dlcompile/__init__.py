@@ -44,6 +44,8 @@ _HOMES = {
     "random": "dlcompile.random",
     "regularizers": "dlcompile.regularizers",
     "tree": "dlcompile.tree",
+    "utils": "dlcompile.utils",
+    "callbacks": "dlcompile.callbacks",
     "activations": "dlcompile.activations",
     "layers": "dlcompile.layers",
     "models": "dlcompile.models",

@@ -10,8 +10,8 @@ from dlcompile.graph import Tensor
 from dlcompile.layers.base import Layer
 from dlcompile.layers.input_layer import Input, InputLayer
 from dlcompile.layers.input_spec import InputSpec
-from dlcompile.masks import mask_of, set_mask
 from dlcompile.layers.symbolic import Call, KerasTensor, Operation, shape_of
+from dlcompile.masks import mask_of, set_mask
 
 
 class Network:

@@ -17,9 +17,9 @@ import numpy as np
 
 from dlcompile.errors import InvalidModelError
 from dlcompile.layers.base import Layer
-from dlcompile.naming import class_name
 from dlcompile.layers.tracking import own_variables, owned, seed_states, unique
 from dlcompile.models.files import pack_tensors, read_whole, unpack_tensors, write_whole
+from dlcompile.naming import class_name
 from dlcompile.variables import Variable
 
 if TYPE_CHECKING:
