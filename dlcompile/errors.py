@@ -25,6 +25,10 @@ class ArgumentError(Error, TypeError, ValueError):
     """A call of a compiled model (or of a public function) with arguments it cannot take."""
 
 
+class SettingsError(Error, ValueError):
+    """A settings file or an environment variable says what a setting cannot be."""
+
+
 class ToolchainError(Error):
     """No usable C compiler, or the compiler failed; the message carries its output."""
 

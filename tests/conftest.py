@@ -28,6 +28,15 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory):
         os.environ["DLCOMPILE_CACHE_DIR"] = before
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_settings(tmp_path_factory: pytest.TempPathFactory):
+    """The settings are the defaults, whatever those are of whoever runs the tests, and so are those of processes that a test starts."""
+    before = {name: os.environ.pop(name, None) for name in ("DLCOMPILE_HOME", "DLCOMPILE_BACKEND")}
+    os.environ["DLCOMPILE_HOME"] = str(tmp_path_factory.mktemp("home"))
+    yield
+    os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
 @pytest.fixture(scope="session")
 def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The models of `tests/models.py` as ONNX files, by name."""

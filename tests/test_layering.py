@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "dlcompile"
-ROAD = ("version", "errors", "graph", "ops", "autodiff", "operators", "frontends", "transforms", "kernels", "codegen", "toolchain", "runtime", "tuning", "compiler",
-        "onnx_backend", "functional", "cli")
+ROAD = ("version", "errors", "tree", "graph", "ops", "autodiff", "operators", "frontends", "transforms", "kernels", "codegen", "toolchain", "runtime",
+        "tuning", "compiler", "onnx_backend", "variables", "config", "functional", "registry", "naming", "masks", "eager", "random", "initializers",
+        "regularizers", "constraints", "loops", "losses", "metrics", "optimizers", "utils", "callbacks", "training", "activations", "layers", "models",
+        "cli")
 
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p.name != "_abi.py" and p.parent != ROOT or p.stem in ROAD)
 

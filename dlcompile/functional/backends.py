@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dlcompile import config
 from dlcompile.compiler import compile as compile_graph
 from dlcompile.errors import ArgumentError
 from dlcompile.graph import Graph
@@ -45,18 +46,14 @@ def _interpreted(graph: Graph, options: CompileOptions) -> Run:
 BACKENDS: dict[str, Callable[[Graph, CompileOptions], Run]] = {"c": _compiled, "numpy": _interpreted}
 """name → (graph, options) → arrays to arrays: "c" compiles, "numpy" evaluates each operator by its definition"""
 
-_default = "c"
-
-
 def default_backend() -> str:
-    """The backend of functions that do not name one."""
-    return _default
+    """The backend of functions that do not name one: the setting `backend` (see `config`)."""
+    return config.backend()
 
 
 def set_default_backend(name: str) -> None:
     """Make `name` ("c" or "numpy") the backend of functions that do not name one. ArgumentError for another name."""
-    global _default
-    _default = checked_backend(name)
+    config.set_backend(checked_backend(name))
 
 
 def checked_backend(name: str) -> str:

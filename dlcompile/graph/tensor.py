@@ -72,7 +72,7 @@ class Tensor:
     (Shape → Gather → Concat) computes while the graph is built. Operators and numpy-like methods are those of `dlcompile.ops`.
     """
 
-    __slots__ = ("type", "producer", "index", "value", "known", "name")
+    __slots__ = ("type", "producer", "index", "value", "known", "name", "__weakref__")
     __array_priority__ = 1000
 
     def __init__(self, type: TensorType, *, producer: Node | None = None, index: int = 0, value: np.ndarray | None = None,

@@ -30,10 +30,12 @@ TensorLike = Union[Tensor, np.ndarray, int, float, bool, Sequence]
 
 
 def as_tensor(value: TensorLike, dtype=None) -> Tensor:
-    """The value as a tensor: tensors as they are, anything else as a constant of the given dtype (default: NumPy's). TypeError for what is no
-    array of numbers or text."""
+    """The value as a tensor: tensors as they are, what stands for one (`__tensor__`) as that, anything else as a constant of the given dtype
+    (default: NumPy's). TypeError for what is no array of numbers or text."""
     if isinstance(value, Tensor):
         return value
+    if hasattr(value, "__tensor__"):
+        return value.__tensor__()
     array = np.asarray(value, dtype=None if dtype is None else as_dtype(dtype))
     if array.dtype == object and not all(isinstance(item, (str, bytes)) for item in array.flat):
         raise TypeError(f"expected a tensor, not {type(value).__name__}")
@@ -42,7 +44,7 @@ def as_tensor(value: TensorLike, dtype=None) -> Tensor:
 
 def as_tensors(*values: TensorLike) -> tuple[Tensor, ...]:
     """The values as tensors; Python numbers take the dtype of the first operand that has one."""
-    dtype = next((v.dtype for v in values if isinstance(v, (Tensor, np.ndarray, np.generic))), None)
+    dtype = next((v.dtype for v in values if isinstance(v, (Tensor, np.ndarray, np.generic)) or hasattr(v, "__tensor__")), None)
     return tuple(as_tensor(v, dtype if isinstance(v, (bool, int, float)) else None) for v in values)
 
 

@@ -12,6 +12,7 @@ from dlcompile.ops.arithmetic import floor_mod
 from dlcompile.ops.core import (
     argmax,
     argmin,
+    as_tensor,
     cast,
     cumsum,
     expand_dims,
@@ -28,6 +29,7 @@ from dlcompile.ops.core import (
     squeeze,
     transpose,
 )
+from dlcompile.ops.overrides import overridable
 
 _BINARY = {"add": elementwise.add, "sub": elementwise.sub, "mul": elementwise.mul, "truediv": elementwise.div, "pow": elementwise.pow,
            "mod": floor_mod, "matmul": matmul, "and": elementwise.logical_and, "or": elementwise.logical_or,
@@ -61,6 +63,7 @@ def getitem(x: Tensor, index) -> Tensor:
     """Basic indexing: integers, slices with a positive step (or `::-1`), `...`, None for a new axis; or one integer tensor: rows of axis 0."""
     if isinstance(index, (Tensor, np.ndarray, list)):
         return gather(x, index, 0, normalize=True)
+    x = as_tensor(x)
     items = list(index) if isinstance(index, tuple) else [index]
     used = builtins.sum(item is not None and item is not Ellipsis for item in items)
     if used > x.rank or items.count(Ellipsis) > 1:
@@ -99,30 +102,33 @@ def getitem(x: Tensor, index) -> Tensor:
     return x if tuple(shape) == x.shape else reshape(x, shape)
 
 
-def _no_truth(x: Tensor) -> bool:
+def no_truth(x: Tensor) -> bool:
+    """What `bool(tensor)` is: a TypeError."""
     raise TypeError(f"whether {x!r} is true is not known before the graph is run; use ops.select, ops.cond or ops.while_loop")
 
 
-def install() -> None:
-    """Give `Tensor` its operators and methods."""
-    for name, function in _BINARY.items():
-        setattr(Tensor, f"__{name}__", lambda self, other, f=function: f(self, other))
-        setattr(Tensor, f"__r{name}__", lambda self, other, f=function: f(other, self))
-    for name, function in _UNARY.items():
-        setattr(Tensor, f"__{name}__", lambda self, f=function: f(self))
-    for name, function in _COMPARISONS.items():
-        setattr(Tensor, f"__{name}__", lambda self, other, f=function: f(self, other))
-    for name, function in (("sum", reduce_sum), ("prod", reduce_prod), ("max", reduce_max), ("min", reduce_min), ("mean", reduce_mean)):
-        setattr(Tensor, name, lambda self, axis=None, keepdims=False, f=function: f(self, axis, keepdims))
-    Tensor.__getitem__ = getitem
-    Tensor.__iter__ = None  # type: ignore[assignment]  # a symbolic value is no sequence
-    Tensor.__bool__ = _no_truth
-    Tensor.reshape = lambda self, *shape: reshape(self, _arguments(shape))
-    Tensor.transpose = lambda self, *axes: transpose(self, _arguments(axes) or None)
-    Tensor.T = property(transpose)
-    Tensor.astype = cast
-    Tensor.squeeze = lambda self, axis=None: squeeze(self, axis)
-    Tensor.expand_dims = expand_dims
-    Tensor.argmax = argmax
-    Tensor.argmin = argmin
-    Tensor.cumsum = cumsum
+def _each_overridable(table: dict) -> list[tuple]:
+    return [(name, overridable(function)) for name, function in table.items()]
+
+
+_REDUCTIONS = {"sum": reduce_sum, "prod": reduce_prod, "max": reduce_max, "min": reduce_min, "mean": reduce_mean}
+_METHODS = {"astype": cast, "expand_dims": expand_dims, "argmax": argmax, "argmin": argmin, "cumsum": cumsum}
+
+
+def install(kind: type) -> None:
+    """Give `Tensor`, or what stands for one, Python's operators and NumPy's methods."""
+    for name, function in _each_overridable(_BINARY):
+        setattr(kind, f"__{name}__", lambda self, other, f=function: f(self, other))
+        setattr(kind, f"__r{name}__", lambda self, other, f=function: f(other, self))
+    for name, function in _each_overridable({**_UNARY, **_COMPARISONS}):
+        setattr(kind, f"__{name}__", function)
+    for name, function in _each_overridable(_REDUCTIONS):
+        setattr(kind, name, lambda self, axis=None, keepdims=False, f=function: f(self, axis, keepdims))
+    for name, function in _each_overridable(_METHODS):
+        setattr(kind, name, function)
+    kind.__getitem__ = overridable(getitem)
+    kind.__iter__ = None  # type: ignore[assignment]  # a symbolic value is no sequence
+    kind.reshape = lambda self, *shape: overridable(reshape)(self, _arguments(shape))
+    kind.transpose = lambda self, *axes: overridable(transpose)(self, _arguments(axes) or None)
+    kind.T = property(overridable(transpose))
+    kind.squeeze = lambda self, axis=None: overridable(squeeze)(self, axis)
