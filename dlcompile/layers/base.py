@@ -12,7 +12,7 @@ from dlcompile import config, constraints, initializers, ops, regularizers, tree
 from dlcompile.eager import evaluated
 from dlcompile.errors import ArgumentError, ShapeError
 from dlcompile.graph import Tensor, as_dtype, is_float
-from dlcompile.layers.calling import Signature, call_layer, output_spec, path_of, type_name
+from dlcompile.layers.calling import Signature, call_layer, inside, output_spec, path_of, type_name
 from dlcompile.layers.symbolic import KerasTensor, Operation, shape_of
 from dlcompile.layers.tracking import own_variables, owned, seed_states, unique
 from dlcompile.registry import serialize
@@ -367,12 +367,13 @@ class Layer(Operation):
 
 
 def _building(build: Callable) -> Callable:
-    """A `build` that says afterwards that it has been done."""
+    """A `build` in which layers are named as parts of this one, and that says afterwards that it has been done."""
     @functools.wraps(build)
     def wrapped(self, *args, **kwargs):
         if self._build_shapes is None and (args or kwargs):
             self._build_shapes = {"inputs": args[0]} if args else {name.removesuffix("_shape"): shape for name, shape in kwargs.items()}
-        build(self, *args, **kwargs)
+        with inside(self):
+            build(self, *args, **kwargs)
         self.built = True
 
     return wrapped

@@ -69,7 +69,7 @@ def _children(layer: Layer) -> list[tuple[str, Layer]]:
         kind = class_name(type(inner))
         named.append((f"{kind}_{counts[kind]}" if counts[kind] else kind, inner))
         counts[kind] += 1
-    return [*named, *owned(layer, Layer)]
+    return [*named, *((path.lstrip("_"), inner) for path, inner in owned(layer, Layer))]
 
 
 def pack_weights(model: Layer) -> bytes:
