@@ -47,6 +47,8 @@ _HOMES = {
     "activations": "dlcompile.activations",
     "layers": "dlcompile.layers",
     "models": "dlcompile.models",
+    "saving": "dlcompile.saving",
+    "utils": "dlcompile.utils",
     "Initializer": "dlcompile.initializers",
     "Input": "dlcompile.layers",
     "InputSpec": "dlcompile.layers",

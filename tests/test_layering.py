@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "dlcompile"
 ROAD = ("version", "errors", "tree", "graph", "ops", "autodiff", "operators", "frontends", "transforms", "kernels", "codegen", "toolchain", "runtime",
         "tuning", "compiler", "onnx_backend", "variables", "config", "registry", "naming", "masks", "eager", "random", "initializers", "regularizers",
-        "constraints", "loops", "losses", "metrics", "optimizers", "activations", "layers", "models", "cli")
+        "constraints", "loops", "losses", "metrics", "optimizers", "activations", "layers", "models", "saving", "utils", "cli")
 
 MODULES = sorted(p for p in ROOT.rglob("*.py") if p.name != "_abi.py" and p.parent != ROOT or p.stem in ROAD)
 

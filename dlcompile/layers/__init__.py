@@ -21,6 +21,7 @@ from dlcompile.layers import (
     merging,
     normalization,
     pooling,
+    preprocessing,
     recurrent,
     recurrent_cells,
     regularization,
@@ -39,6 +40,7 @@ from dlcompile.layers.input_spec import InputSpec
 from dlcompile.layers.merging import *  # noqa: F403
 from dlcompile.layers.normalization import *  # noqa: F403
 from dlcompile.layers.pooling import *  # noqa: F403
+from dlcompile.layers.preprocessing import *  # noqa: F403
 from dlcompile.layers.recurrent import *  # noqa: F403
 from dlcompile.layers.recurrent_cells import *  # noqa: F403
 from dlcompile.layers.regularization import *  # noqa: F403
@@ -50,8 +52,8 @@ from dlcompile.naming import clear_session
 from dlcompile.registry import Family
 
 FAMILY = Family("layers")
-_MODULES = (activation_layers, attention, borders, convolutional, core, einsum_dense, merging, normalization, pooling, recurrent, recurrent_cells,
-            regularization, reshaping, wrappers)
+_MODULES = (activation_layers, attention, borders, convolutional, core, einsum_dense, merging, normalization, pooling, preprocessing,
+            recurrent, recurrent_cells, regularization, reshaping, wrappers)
 FAMILY.add(InputLayer, OpsFunction, *(getattr(module, name) for module in _MODULES for name in module.__all__ if name[0].isupper()))
 
 serialize, deserialize = FAMILY.serialize, FAMILY.deserialize
