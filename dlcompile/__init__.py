@@ -61,6 +61,8 @@ _HOMES = {
     "Regularizer": "dlcompile.regularizers",
     "Sequential": "dlcompile.models",
     "Variable": "dlcompile.variables",
+    "functional": "dlcompile.functional",
+    **dict.fromkeys(("TensorSpec", "custom_vjp", "grad", "gradients", "jit", "stop_gradient", "trace", "value_and_grad"), "dlcompile.functional"),
 }
 """public name → the module that has it; imported when first asked for, so that loading a library imports no front end"""
 
@@ -82,6 +84,6 @@ def __dir__() -> list[str]:
 
 __all__ = [
     "ArgumentError", "CompiledModel", "DTypeError", "Error", "ExecutionError", "Graph", "InvalidModelError", "LibraryError", "SettingsError",
-    "ShapeError", "ToolchainError", "UnsupportedOperatorError", "__version__", "compile", "compile_library", "export_onnx", "import_onnx", "load",
-    "lower",
+    "ShapeError", "TensorSpec", "ToolchainError", "UnsupportedOperatorError", "__version__", "compile", "compile_library", "custom_vjp",
+    "export_onnx", "grad", "gradients", "import_onnx", "jit", "load", "lower", "stop_gradient", "trace", "value_and_grad",
 ]

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FILES = sorted(path for path in (ROOT / "dlcompile").rglob("*.py") if "\n>>> " in path.read_text().replace(" " * 4, ""))
+FILES = sorted(path for path in (ROOT / "dlcompile").rglob("*.py") if "\n>>> " in path.read_text().replace(" " * 4, "")
+               and "functional" not in path.parts)  # whose examples are tried with each backend, in tests/functional
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

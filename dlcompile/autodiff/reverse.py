@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
 from dlcompile import ops
 from dlcompile.autodiff.rules import FLAT, NO_DERIVATIVE, RULES, Cotangents, shaped, zeros
-from dlcompile.errors import DTypeError, UnsupportedOperatorError
-from dlcompile.graph import OPERATORS, Node, Tensor, current_origin, is_float, provenance
+from dlcompile.errors import ArgumentError, DTypeError, UnsupportedOperatorError
+from dlcompile.graph import OPERATORS, Graph, Node, Tensor, current_origin, is_float, provenance, unknowns_apart
 from dlcompile.graph.graph import remake, topological_order
 
 
@@ -18,13 +19,26 @@ def gradients(y: Tensor, xs: Sequence[Tensor]) -> tuple[Tensor, ...]:
     What `y` is computed from is looked at up to the tensors `xs`. Where a function has no derivative (|x| at 0, a maximum of equals) a
     subgradient is taken, as other frameworks do. The results are graphs like any other, so that they have derivatives too.
 
-    DTypeError for tensors that are no floats; UnsupportedOperatorError naming what has no derivative.
+    `xs` may be what stands for tensors while a function is traced, such as the variables of a model. ArgumentError outside of a trace, where these are
+    arrays; DTypeError for tensors that are no floats; UnsupportedOperatorError naming what has no derivative.
     """
+    xs = [_standing(x) for x in xs]
     for t in (y, *xs):
         if not is_float(t.dtype):
             raise DTypeError(f"a derivative of {t.type} or by it; expected a tensor of floats")
-    found = pull_back([(y, ops.broadcast_to(np.ones((), y.dtype), y.shape))], xs)
+    with unknowns_apart(Graph("", (), (y, *xs))):
+        found = pull_back([(y, ops.broadcast_to(np.ones((), y.dtype), y.shape))], xs)
     return tuple(found[x] if x in found else zeros(x) for x in xs)
+
+
+def _standing(x: Any) -> Tensor:
+    """The tensor that something stands for."""
+    if isinstance(x, Tensor):
+        return x
+    tensor = ops.as_tensor(x)
+    if tensor.is_constant:
+        raise ArgumentError(f"a derivative by {x!r}, which is no tensor here: derivatives are of what is computed while a function is traced")
+    return tensor
 
 
 def substituted(ys: Iterable[Tensor], values: dict[Tensor, Tensor]) -> tuple[Tensor, ...]:

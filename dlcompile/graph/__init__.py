@@ -49,7 +49,7 @@ from dlcompile.graph.tensor import (
                                  symbols_in,
 )
 from dlcompile.graph.text import format_graph
-from dlcompile.graph.unknown import DEFINE, define, defined_symbol, later, unknown, unknown_names, unknowns_beside
+from dlcompile.graph.unknown import DEFINE, define, defined_symbol, later, unknown, unknown_names, unknowns_apart, unknowns_beside
 from dlcompile.graph.verify import verify
 
 __all__ = [
@@ -58,5 +58,5 @@ __all__ = [
     "current_origin", "define", "defined_symbol", "definitely_different", "dim_max", "dim_min", "dtype_name", "evaluate", "floordiv",
     "format_graph", "integer_range", "is_float", "is_integer", "is_narrow", "is_number", "is_ordered", "is_string", "known_dims", "later", "make_constant", "make_input", "mod", "nothing_of", "order_of", "parse_dim",
     "product", "provenance", "register", "remake", "substitute", "symbol", "symbols_in", "symbols_of", "topological_order", "unify",
-    "unknown", "unknown_names", "unknowns_beside", "verify",
+    "unknown", "unknown_names", "unknowns_apart", "unknowns_beside", "verify",
 ]

@@ -70,6 +70,20 @@ def unknowns_beside(graph: Graph) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def unknowns_apart(graph: Graph) -> Iterator[None]:
+    """Inside, unknown dimensions get names that neither `graph`, nor a graph in it, nor anything else that was made on its own has."""
+    if _names.get() is not None:
+        yield
+        return
+    taken = _names_in(graph)
+    token = _names.set(name for name in _outside if name not in taken)
+    try:
+        yield
+    finally:
+        _names.reset(token)
+
+
 def _names_in(graph: Graph) -> set[str]:
     found = {s.name for t in graph.inputs for s in symbols_in(t.shape)}
     for node in graph.nodes:

@@ -18,8 +18,14 @@ def stop_gradient(attributes, x: Tensor) -> Tensor:
     return x
 
 
+@composite("alias", rounds=False)
+def alias(attributes, x: Tensor) -> Tensor:
+    """x, as a tensor of its own: what is differentiated by it is not differentiated by x"""
+    return x
+
+
 @composite("custom_vjp", outputs=2, rounds=False)
 def custom_vjp(attributes, *operands: Tensor) -> tuple[Tensor, ...]:
-    """The first `num_results` operands, whose cotangents do not go to them but through `backward`: (residuals, cotangents) → cotangents of what
-    they were computed from. The operands are these results, what they were computed from, and the residuals."""
+    """The first `num_results` operands, whose cotangents do not go to them but through `backward`: (residuals, cotangents) → cotangents
+    of what they were computed from. The operands are these results, what they were computed from, and the residuals."""
     return operands[:attributes["num_results"]]

@@ -21,6 +21,7 @@ from dlcompile.ops.selection import *  # noqa: F403
 from dlcompile.ops.text import *  # noqa: F403
 
 methods.install(Tensor)
+Tensor.__bool__ = methods.no_truth
 
 __all__ = sorted(name for name, value in globals().items()
                  if callable(value) and not name.startswith("_") and getattr(value, "__module__", "").startswith(__name__)

@@ -19,6 +19,11 @@ def stop_gradient(x: TensorLike) -> Tensor:
     return apply("stop_gradient", x) if is_float(x.dtype) and not x.is_constant else x
 
 
+def alias(x: TensorLike) -> Tensor:
+    """`x` as a tensor of its own: the derivative by it tells where it was used from where `x` was."""
+    return apply("alias", as_tensor(x))
+
+
 def custom_vjp(results: Sequence[Tensor], operands: Sequence[Tensor], residuals: Sequence[Tensor], backward: Graph) -> tuple[Tensor, ...]:
     """The tensors `results`, computed from `operands`, with a derivative of their own.
 
@@ -40,4 +45,4 @@ def _check(what: str, given: list, expected: list) -> None:
             raise error(f"tensor {i} that the derivative {what} is {a}; expected {b}")
 
 
-__all__ = ["mul_no_nan", "stop_gradient", "custom_vjp"]
+__all__ = ["mul_no_nan", "stop_gradient", "alias", "custom_vjp"]

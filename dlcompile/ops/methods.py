@@ -102,6 +102,11 @@ def getitem(x: Tensor, index) -> Tensor:
     return x if tuple(shape) == x.shape else reshape(x, shape)
 
 
+def no_truth(x: Tensor) -> bool:
+    """What `bool(tensor)` is: a TypeError."""
+    raise TypeError(f"whether {x!r} is true is not known before the graph is run; use ops.select, ops.cond or ops.while_loop")
+
+
 def _each_overridable(table: dict) -> list[tuple]:
     return [(name, overridable(function)) for name, function in table.items()]
 

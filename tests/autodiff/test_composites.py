@@ -17,11 +17,6 @@ def positive(*shape):
     return np.abs(normal(*shape)) + 0.5
 
 
-def inside(*shape):
-    """Points of a grid, some of them beside the image."""
-    return 1.2 * np.tanh(normal(*shape))
-
-
 CASES = {
     "leaky_relu": (lambda x: ops.leaky_relu(x, alpha=0.1), (3, 4)),
     "prelu": (ops.prelu, (3, 4), (4,)),

@@ -1,13 +1,16 @@
 """Branches and loops, in one another, and what takes no part in their derivatives."""
 from __future__ import annotations
 
+import itertools
+import sys
+
 import numpy as np
 import pytest
 
 from dlcompile import ops
 from dlcompile.autodiff import gradients
 from dlcompile.errors import UnsupportedOperatorError
-from dlcompile.graph import Graph, make_input, symbol, verify
+from dlcompile.graph import Graph, make_input, symbol, unknown_names, verify
 from dlcompile.operators import evaluate
 from tests.autodiff.helpers import check, derivative, graph_of, normal, scalar
 
@@ -227,6 +230,25 @@ def test_a_loop_around_what_decides_its_own_size():
         return ops.scan(graph_of("body", [h, row], h + total * ops.sin(h)), F64(0.3), rows, num_carry=1, num_scanned=1, length=rows.shape[0])[0]
 
     check(function, normal(3, 4))
+
+
+def test_sizes_in_a_derivative_have_names_of_their_own(monkeypatch):
+    """Those of a graph that was imported begin with u0, as those of what is made on its own do."""
+    monkeypatch.setattr(sys.modules["dlcompile.graph.unknown"], "_outside", (f"u{i}" for i in itertools.count()))
+    x, w = vector("x", 5), vector("w")
+    with unknown_names():
+        size = ops.reduce_sum(ops.exp(ops.compress(ops.gt(x, 0.0), x)))
+        last, stacked = repeated(lambda x, w: (ops.sin(x * w), x), 3)(w, w)
+        loss = size * ops.reduce_sum(last * ops.reduce_sum(stacked, 0))
+    slopes = gradients(loss, [x, w])
+    more = gradients(loss * loss, [x, w])
+    graph = verify(graph_of("g", [x, w], *slopes, *more))
+    assert len({str(n.attributes["symbol"]) for n in graph.nodes if n.op == "define_dim"}) == 4  # two of the model, one for each derivative
+    a, b = np.array([0.5, -1, 2, -3, 0.1]), normal(3)
+    first = evaluate(graph, [a, b])
+    (value,) = evaluate(graph_of("loss", [x, w], loss), [a, b])
+    for slope, other in zip(first[:2], first[2:]):
+        np.testing.assert_allclose(other, 2 * value * slope)
 
 
 def test_values_of_the_loop_itself_are_kept():

@@ -42,6 +42,18 @@ def test_stop_gradient_leaves_sizes_known():
     assert ops.stop_gradient(ops.shape_of(x)).known.tolist() == [3, 4]
 
 
+def test_an_alias_is_told_from_what_it_is_an_alias_of():
+    def by_alias(x):
+        y = ops.alias(x)
+        return gradients(y * y * x, [y])
+
+    x = normal(4)
+    np.testing.assert_allclose(run(by_alias, x)[0], 2 * x * x)
+    np.testing.assert_allclose(derivative(lambda x: by_alias(x)[0], x)[0], 4 * x)
+    t = make_input("x", np.float32, (3,))
+    assert [n.op for n in optimize(Graph("g", [t], [ops.alias(t) * t])).nodes] == ["mul"]
+
+
 def test_a_derivative_of_its_own():
     x = normal(4) * 3
     np.testing.assert_array_equal(derivative(lambda x: straight_through(x) * 2.0, x)[0], np.full(4, 2.0))
