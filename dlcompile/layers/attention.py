@@ -37,26 +37,30 @@ def both(a: Any, b: Any) -> Any:
 
 # -- several heads ------------------------------------------------------------------------------------------------------------
 class MultiHeadAttention(Layer):
-    """Attention of `num_heads` heads, each with queries, keys and values of its own, projected to `key_dim` and `value_dim` elements (Vaswani et al. 2017).
+    """Attention of `num_heads` heads, each with queries, keys and values of its own, projected to `key_dim` and `value_dim` elements
+    (Vaswani et al. 2017).
 
     query [batch, T, …], value and key [batch, S, …] → [batch, T, …], the last axis as long as that of the query, or `output_shape`.
-    attention_axes: the axes that attention goes over, by default all between batch and features. sliding_window: how far apart a query and a key may be
-    at most, plus one. use_gate: the heads' outputs times a sigmoid of the query. The activity regularizer is that of the projections. `flash_attention` is there for scripts that give it.
-    Weights: query, key, value: kernel [features, num_heads, dim] and bias [num_heads, dim]; attention_output: kernel [num_heads, value_dim, out], bias [out].
+    attention_axes: the axes that attention goes over, by default all between batch and features. sliding_window: how far apart a query and
+    a key may be at most, plus one. use_gate: the heads' outputs times a sigmoid of the query. The activity regularizer is that of the
+    projections. `flash_attention` is there for scripts that give it.
+    Weights: query, key, value: kernel [features, num_heads, dim] and bias [num_heads, dim]; attention_output: kernel [num_heads, value_dim,
+    out], bias [out].
     """
 
     def __init__(self, num_heads: int, key_dim: int, value_dim: int | None = None, dropout: float = 0.0, use_bias: bool = True,
                  output_shape: int | Sequence[int] | None = None, attention_axes: int | Sequence[int] | None = None,
                  sliding_window: int | None = None, flash_attention: Any = None, kernel_initializer: Any = "glorot_uniform",
-                 bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
-                 kernel_constraint: Any = None, bias_constraint: Any = None, use_gate: bool = False, seed: int | None = None, **kwargs):
+                 bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
+                 activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None, use_gate: bool = False,
+                 seed: int | None = None, **kwargs):
         super().__init__(**kwargs)
         self._of_projections = regularizers.get(activity_regularizer)
         positive(self.name, num_heads=num_heads, key_dim=key_dim, value_dim=value_dim or key_dim, sliding_window=sliding_window or 1)
-        take(self, num_heads=num_heads, key_dim=key_dim, value_dim=value_dim or key_dim, dropout=dropout, use_bias=use_bias, use_gate=use_gate,
-             sliding_window=sliding_window, seed=seed, kernel_initializer=kernel_initializer, bias_initializer=bias_initializer,
-             kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer, kernel_constraint=kernel_constraint,
-             bias_constraint=bias_constraint)
+        take(self, num_heads=num_heads, key_dim=key_dim, value_dim=value_dim or key_dim, dropout=dropout, use_bias=use_bias,
+             use_gate=use_gate, sliding_window=sliding_window, seed=seed, kernel_initializer=kernel_initializer,
+             bias_initializer=bias_initializer, kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer,
+             kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
         self.given_output_shape = (output_shape,) if isinstance(output_shape, int) else None if output_shape is None else tuple(output_shape)
         self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else None if attention_axes is None else tuple(attention_axes)
         self._dropout_layer = Dropout(dropout, seed=seed, dtype=self.dtype)
@@ -105,8 +109,9 @@ class MultiHeadAttention(Layer):
     output_dense = property(lambda self: self._output_dense)
 
     # -- calling --------------------------------------------------------------------------------------------------------------
-    def call(self, query: Tensor, value: Tensor, key: Tensor | None = None, query_mask: Any = None, value_mask: Any = None, key_mask: Any = None,
-             attention_mask: Any = None, return_attention_scores: bool = False, training: bool | None = None, use_causal_mask: bool = False) -> Any:
+    def call(self, query: Tensor, value: Tensor, key: Tensor | None = None, query_mask: Any = None, value_mask: Any = None,
+             key_mask: Any = None, attention_mask: Any = None, return_attention_scores: bool = False, training: bool | None = None,
+             use_causal_mask: bool = False) -> Any:
         key = value if key is None else key
         mask = self._mask(query, value, query_mask, value_mask, key_mask, attention_mask)
         gate = self._gate_dense(query) if self.use_gate else None
@@ -177,7 +182,8 @@ def _for_heads(mask: Tensor, rank: int, axes: int) -> Tensor:
 
 # -- without projections ------------------------------------------------------------------------------------------------------
 class Attention(Layer):
-    """softmax(scores) value for [query, value] or [query, value, key]: query [batch, T, dim], key [batch, S, dim], value [batch, S, out] → [batch, T, out].
+    """softmax(scores) value for [query, value] or [query, value, key]: query [batch, T, dim], key [batch, S, dim], value [batch, S, out] →
+    [batch, T, out].
 
     score_mode: "dot", query · key, or "concat", Σ tanh(query + key) times a weight. use_scale: times a weight before (Luong et al. 2015).
     Masks are [query mask, value mask]: outputs of queries that do not count are 0.

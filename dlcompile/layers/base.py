@@ -38,9 +38,9 @@ class Layer(Operation):
 
     Variables and layers that are attributes, or are in lists or dictionaries that are, belong to the layer.
 
-    activity_regularizer: a penalty on what the layer returns. trainable: whether optimizers change the variables. dtype: the type of variables and
-    of what is computed; `config.floatx` by default. autocast: whether inputs that are floats are converted to it. name: unique in a model; by
-    default the name of the class, with a number.
+    activity_regularizer: a penalty on what the layer returns. trainable: whether optimizers change the variables. dtype: the type of
+    variables and of what is computed; `config.floatx` by default. autocast: whether inputs that are floats are converted to it. name:
+    unique in a model; by default the name of the class, with a number.
     """
 
     untracked: frozenset[str] = frozenset({"_calls", "_losses", "_added", "_frozen", "_arguments"})
@@ -260,8 +260,8 @@ class Layer(Operation):
 
     @property
     def losses(self) -> list[Any]:
-        """What `add_loss` was given in the last call, here and in the layers inside, and what regularizers say of the trainable weights: tensors
-        while a function is traced, numbers otherwise."""
+        """What `add_loss` was given in the last call, here and in the layers inside, and what regularizers say of the trainable weights:
+        tensors while a function is traced, numbers otherwise."""
         found = [loss for layer in self.flatten_layers() for loss in layer._losses]
         for variable in self.trainable_variables:
             if variable.regularizer is not None:
@@ -298,8 +298,8 @@ class Layer(Operation):
         return self._added[0].path.rpartition("/")[0] if self._added else self.name
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make a layer like this one, as JSON can hold them. A class with arguments of its own adds them; where it does not,
-        they are taken as they were given, if all of them are numbers, texts, or lists and dictionaries of these."""
+        """The arguments that make a layer like this one, as JSON can hold them. A class with arguments of its own adds them; where it does
+        not, they are taken as they were given, if all of them are numbers, texts, or lists and dictionaries of these."""
         return {**self.base_config(), **(self.given_config() if type(self).get_config is Layer.get_config else {})}
 
     def base_config(self) -> dict[str, Any]:
@@ -408,7 +408,8 @@ def _dtype_of(dtype: Any) -> str:
 
 
 def _input_shape_of(kwargs: dict[str, Any]) -> tuple | None:
-    """The shape of one sample that a first layer may be told as `input_shape`, `batch_input_shape` or `input_dim`; taken out of the arguments."""
+    """The shape of one sample that a first layer may be told as `input_shape`, `batch_input_shape` or `input_dim`; taken out of the
+    arguments."""
     shape = kwargs.pop("input_shape", None)
     extent, batched = kwargs.pop("input_dim", None), kwargs.pop("batch_input_shape", None)
     if extent is not None:

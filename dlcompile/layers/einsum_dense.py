@@ -53,8 +53,9 @@ class Terms:
 class EinsumDense(Layer):
     """activation(einsum(equation, x, kernel) + bias): "abc,cde->abde" is a dense layer from the last axis to two.
 
-    output_shape: the extents of the output's axes, without the batch and those that an ellipsis stands for; None for one that is as in the input.
-    bias_axes: the letters of the output that the bias has. Weights: kernel, of the shape that the second term says, bias.
+    output_shape: the extents of the output's axes, without the batch and those that an ellipsis stands for; None for one that is as in the
+    input. bias_axes: the letters of the output that the bias has.
+    Weights: kernel, of the shape that the second term says, bias.
     """
 
     def __init__(self, equation: str, output_shape: int | Sequence[int | None], activation: Any = None, bias_axes: str | None = None,
@@ -82,8 +83,8 @@ class EinsumDense(Layer):
             initializer = initializer.from_config({**initializer.get_config(),
                                                    "input_axes": [i for i, c in enumerate(terms.kernel) if c not in terms.output],
                                                    "output_axes": [i for i, c in enumerate(terms.kernel) if c in terms.output]})
-        self.kernel = self.add_weight(shape=shape, initializer=initializer, regularizer=self.kernel_regularizer, constraint=self.kernel_constraint,
-                                      name="kernel")
+        self.kernel = self.add_weight(shape=shape, initializer=initializer, regularizer=self.kernel_regularizer,
+                                      constraint=self.kernel_constraint, name="kernel")
         self.bias = weight(self, "bias", self._bias_shape(terms, extents)) if self.bias_axes else None
         self.input_spec = InputSpec(ndim=len(input_shape), axes={i: given[c] for i, c in enumerate(terms.inputs) if c in terms.kernel})
 

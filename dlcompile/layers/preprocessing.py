@@ -40,8 +40,8 @@ class Rescaling(Layer):
 class Normalization(Layer):
     """(x - mean) / √variance, or with `invert` x * √variance + mean: data to mean 0 and variance 1, or back.
 
-    axis: the axes that have a mean and a variance for each element; None: one for all. mean, variance: what they are; otherwise `adapt(data)` finds them,
-    as weights that are not trained: mean, variance, count.
+    axis: the axes that have a mean and a variance for each element; None: one for all. mean, variance: what they are; otherwise
+    `adapt(data)` finds them, as weights that are not trained: mean, variance, count.
     """
 
     def __init__(self, axis: int | Sequence[int] | None = -1, mean: Any = None, variance: Any = None, invert: bool = False, **kwargs):
@@ -65,8 +65,8 @@ class Normalization(Layer):
             self.count = self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False, name="count")
 
     def adapt(self, data: Any) -> None:
-        """Find mean and variance of an array, or of an iterable of batches of samples. ArgumentError for no data, ShapeError for batches of other
-        shapes."""
+        """Find mean and variance of an array, or of an iterable of batches of samples. ArgumentError for no data, ShapeError for batches of
+        other shapes."""
         if self.input_mean is not None:
             raise ArgumentError(f"layer {self.name!r} has been given its mean and variance")
         batches = iter([data] if hasattr(data, "shape") else data if isinstance(data, Iterable) else [])
@@ -104,7 +104,8 @@ class Normalization(Layer):
         return ops.add(ops.mul(x, deviation), mean) if self.invert else ops.div(ops.sub(x, mean), deviation)
 
     def get_config(self) -> dict[str, Any]:
-        told = {name: None if value is None else np.asarray(value).tolist() for name, value in (("mean", self.input_mean), ("variance", self.input_variance))}
+        told = {name: None if value is None else np.asarray(value).tolist() for name, value in (("mean", self.input_mean),
+                                                                                                ("variance", self.input_variance))}
         return {**super().get_config(), "axis": list(self.axis), "invert": self.invert, **told}
 
 

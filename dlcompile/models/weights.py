@@ -17,9 +17,9 @@ import numpy as np
 
 from dlcompile.errors import InvalidModelError
 from dlcompile.layers.base import Layer
-from dlcompile.naming import class_name
 from dlcompile.layers.tracking import own_variables, owned, seed_states, unique
 from dlcompile.models.files import pack_tensors, read_whole, unpack_tensors, write_whole
+from dlcompile.naming import class_name
 from dlcompile.variables import Variable
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def pack_weights(model: Layer) -> bytes:
 def unpack_weights(model: Layer, data: bytes, where: str, skip_mismatch: bool = False) -> None:
     """Give a model the weights of a file: all of them or, where something does not fit, none.
 
-    InvalidModelError naming what is missing, what the model does not have, and what has another shape; with `skip_mismatch` that is left out.
+    InvalidModelError naming what is missing, what the model does not have, and what has another shape; with `skip_mismatch` that is left
+    out.
     """
     arrays, variables = unpack_tensors(data, where), named_variables(model)
     if not model.built:
@@ -99,8 +100,8 @@ def _complaints(arrays: dict[str, np.ndarray], variables: dict[str, Variable]) -
     unknown = [name for name in sorted(arrays) if name not in variables and not name.startswith(RANDOM)]
     others = [f"{name} has shape {arrays[name].shape} there and {variable.shape} in the model" for name, variable in variables.items()
               if name in arrays and arrays[name].shape != variable.shape]
-    return [*([f"missing there: {_some(missing)}"] if missing else []), *([f"not in the model: {_some(unknown)}"] if unknown else []), *others[:5],
-            *([f"and {len(others) - 5} more of other shapes"] if len(others) > 5 else [])]
+    return [*([f"missing there: {_some(missing)}"] if missing else []), *([f"not in the model: {_some(unknown)}"] if unknown else []),
+            *others[:5], *([f"and {len(others) - 5} more of other shapes"] if len(others) > 5 else [])]
 
 
 def _some(names: list[str]) -> str:

@@ -23,6 +23,6 @@ def is_keras_tensor(x: object) -> bool:
     return isinstance(x, KerasTensor)
 
 
-__all__ = ["CustomObjectScope", "clear_session", "custom_object_scope", "deserialize_keras_object", "get_custom_objects", "get_registered_name",
-           "get_registered_object", "is_keras_tensor", "normalize", "pad_sequences", "plot_model", "register_keras_serializable",
-           "serialize_keras_object", "set_random_seed", "to_categorical"]
+__all__ = ["CustomObjectScope", "clear_session", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",
+           "get_registered_name", "get_registered_object", "is_keras_tensor", "normalize", "pad_sequences", "plot_model",
+           "register_keras_serializable", "serialize_keras_object", "set_random_seed", "to_categorical"]

@@ -41,10 +41,10 @@ def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
     return x / np.where(norm == 0, 1, norm)
 
 
-def pad_sequences(sequences: Sequence[Sequence], maxlen: int | None = None, dtype: Any = "int32", padding: str = "pre", truncating: str = "pre",
-                  value: Any = 0.0) -> np.ndarray:
-    """Sequences of different lengths as one array [sequences, maxlen, …]: `value` is put before ("pre") or after ("post") short ones, and long ones lose
-    what is at the beginning ("pre") or the end ("post").
+def pad_sequences(sequences: Sequence[Sequence], maxlen: int | None = None, dtype: Any = "int32", padding: str = "pre",
+                  truncating: str = "pre", value: Any = 0.0) -> np.ndarray:
+    """Sequences of different lengths as one array [sequences, maxlen, …]: `value` is put before ("pre") or after ("post") short ones, and
+    long ones lose what is at the beginning ("pre") or the end ("post").
 
     >>> pad_sequences([[1], [2, 3], [4, 5, 6]], maxlen=2)
     array([[0, 1],

@@ -1,7 +1,7 @@
 """Where the boxes of a graph are drawn: in ranks from the top down, each below all that it depends on (Sugiyama et al. 1981).
 
-An edge that goes over several ranks has a place in each, where it goes straight down, so that it goes around boxes and not through them. What is in a
-rank is put in an order with few crossings, and then as near to below its neighbours as the room allows.
+An edge that goes over several ranks has a place in each, where it goes straight down, so that it goes around boxes and not through them.
+What is in a rank is put in an order with few crossings, and then as near to below its neighbours as the room allows.
 """
 from __future__ import annotations
 

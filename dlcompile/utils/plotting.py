@@ -82,10 +82,10 @@ def plot_model(model: Model, to_file: str | os.PathLike = "model.svg", show_shap
                show_layer_activations: bool = False, show_trainable: bool = False, **kwargs) -> Path:
     """Draw a model as SVG, and return the path of the file.
 
-    show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable: what is written into the boxes besides the class of the layer.
-    rankdir: "TB", from the top down, or "LR", from left to right. expand_nested: models in the model are drawn inside of their boxes. dpi: how large the
-    picture is, 96 for the size of the text on the page.
-    ArgumentError for a file that is not .svg, and for a model that does not know what its layers are connected to.
+    show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable: what is written into the boxes besides the class of
+    the layer. rankdir: "TB", from the top down, or "LR", from left to right. expand_nested: models in the model are drawn inside of their
+    boxes. dpi: how large the picture is, 96 for the size of the text on the page. ArgumentError for a file that is not .svg, and for a
+    model that does not know what its layers are connected to.
     """
     path = Path(to_file)
     if kwargs:

@@ -44,8 +44,9 @@ def test_heads(options) -> None:
     layer = randomized(layers.MultiHeadAttention(2, 4, name="heads", **options), (2, 5, 8), (2, 6, 7), (2, 6, 9))
     value_dim = options.get("value_dim", 4)
     out = options.get("output_shape", 8)
-    shapes = {"query/kernel": (8, 2, 4), "query/bias": (2, 4), "key/kernel": (9, 2, 4), "key/bias": (2, 4), "value/kernel": (7, 2, value_dim),
-              "value/bias": (2, value_dim), "attention_output/kernel": (2, value_dim, *np.atleast_1d(out)), "attention_output/bias": tuple(np.atleast_1d(out))}
+    shapes = {"query/kernel": (8, 2, 4), "query/bias": (2, 4), "key/kernel": (9, 2, 4), "key/bias": (2, 4),
+              "value/kernel": (7, 2, value_dim), "value/bias": (2, value_dim),
+              "attention_output/kernel": (2, value_dim, *np.atleast_1d(out)), "attention_output/bias": tuple(np.atleast_1d(out))}
     assert {w.path: w.shape for w in layer.weights} == {f"heads/{n}": s for n, s in shapes.items() if layer.use_bias or "bias" not in n}
     expected, scores = heads(layer, Q, V, K)
     np.testing.assert_allclose(layer(Q, V, K), expected, rtol=1e-4, atol=1e-4)
@@ -59,7 +60,8 @@ def test_heads(options) -> None:
 
 
 @pytest.mark.parametrize("arguments, mask", [
-    ({"use_causal_mask": True}, CAUSAL), ({"attention_mask": VALUE_MASK[:, None]}, VALUE_MASK[:, None]), ({"value_mask": VALUE_MASK}, VALUE_MASK[:, None]),
+    ({"use_causal_mask": True}, CAUSAL), ({"attention_mask": VALUE_MASK[:, None]}, VALUE_MASK[:, None]), ({"value_mask": VALUE_MASK},
+                                                                                                          VALUE_MASK[:, None]),
     ({"key_mask": VALUE_MASK, "use_causal_mask": True}, VALUE_MASK[:, None] & CAUSAL), ({"query_mask": QUERY_MASK, "value_mask": VALUE_MASK},
                                                                                        QUERY_MASK[..., None] & VALUE_MASK[:, None])])
 def test_masks_of_heads(arguments, mask) -> None:
@@ -150,7 +152,8 @@ def test_attention(mode, use_scale) -> None:
     weights = {w.name: w.numpy() for w in layer.weights}
     scale = weights.get("scale", 1.0)
     pairs = q[:, :, None] + k[:, None]
-    scores = {"dot": lambda: scale * q @ k.swapaxes(1, 2), "concat": lambda: weights["concat_score_weight"] * np.tanh(scale * pairs).sum(-1),
+    scores = {"dot": lambda: scale * q @ k.swapaxes(1, 2),
+              "concat": lambda: weights["concat_score_weight"] * np.tanh(scale * pairs).sum(-1),
               "additive": lambda: (scale * np.tanh(pairs)).sum(-1)}[mode]()
     expected, wanted = dot_attention(q, v, k, scores)
     check(layer, [q, v, k], expected, rtol=1e-4, atol=1e-5)
@@ -175,10 +178,15 @@ def test_attention_errors() -> None:
         layers.MultiHeadAttention(2, 4)(Q)
 
 
-@pytest.mark.parametrize("equation, output_shape, bias_axes, shape", [
-    ("ab,bc->ac", 7, "c", (2, 5)), ("abc,cd->abd", (None, 7), "d", (2, 4, 5)), ("...x,xy->...y", 7, "y", (2, 3, 4, 5)),
-    ("abc,cde->abde", (None, 3, 4), "de", (2, 4, 5)), ("abc,cde->abde", (None, 3, 4), "d", (2, 4, 5)), ("ab...,bc->ac...", 7, "c", (2, 5, 3, 4)),
-    ("abde,dec->abc", (4, 6), None, (2, 4, 3, 5)), ("abc,cd->abd", (4, 6), "bd", (2, 4, 5)), ("abc,bcd->abd", (4, 6), "d", (2, 4, 5))])
+@pytest.mark.parametrize("equation, output_shape, bias_axes, shape", [("ab,bc->ac", 7, "c", (2, 5)),
+                                                                      ("abc,cd->abd", (None, 7), "d", (2, 4, 5)),
+                                                                      ("...x,xy->...y", 7, "y", (2, 3, 4, 5)),
+                                                                      ("abc,cde->abde", (None, 3, 4), "de", (2, 4, 5)),
+                                                                      ("abc,cde->abde", (None, 3, 4), "d", (2, 4, 5)),
+                                                                      ("ab...,bc->ac...", 7, "c", (2, 5, 3, 4)),
+                                                                      ("abde,dec->abc", (4, 6), None, (2, 4, 3, 5)),
+                                                                      ("abc,cd->abd", (4, 6), "bd", (2, 4, 5)),
+                                                                      ("abc,bcd->abd", (4, 6), "d", (2, 4, 5))])
 def test_einsum_dense(equation, output_shape, bias_axes, shape) -> None:
     layer = randomized(layers.EinsumDense(equation, output_shape, activation="tanh", bias_axes=bias_axes), (None, *shape[1:]))
     x = normal(*shape)

@@ -37,10 +37,10 @@ def test_boxes_and_arrows(tmp_path: Path) -> None:
 
 
 def test_what_is_shown(tmp_path: Path) -> None:
-    _, texts = read(plot_model(model(), tmp_path / "model.svg", show_shapes=True, show_dtype=True, show_layer_names=True, show_layer_activations=True,
-                               show_trainable=True))
-    for text in ("conv (Conv2D)", "in:  float32 (None, 8, 8, 3)", "out: float32 (None, 8, 8, 4)", "activation: relu", "trainable: yes", "trainable: no",
-                 "head (Sequential)"):
+    _, texts = read(plot_model(model(), tmp_path / "model.svg", show_shapes=True, show_dtype=True, show_layer_names=True,
+                               show_layer_activations=True, show_trainable=True))
+    for text in ("conv (Conv2D)", "in:  float32 (None, 8, 8, 3)", "out: float32 (None, 8, 8, 4)", "activation: relu", "trainable: yes",
+                 "trainable: no", "head (Sequential)"):
         assert text in texts, text
     assert texts.count("out: float32 (None, 2)") == 2 and texts.count("in:  float32 (None, 8, 8, 4)") == 3
 
