@@ -18,11 +18,12 @@ from dlcompile.variables import Variable, current_trace
 
 def scan(body: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, *, length: DimLike | None = None,
          reverse: bool = False) -> tuple[Any, Any]:
-    """body(carry, x) → (carry, y) for each x along the leading axis of `xs`, from the end where `reverse`: the last carry, and the y stacked.
+    """body(carry, x) → (carry, y) for each x along the leading axis of `xs`, from the end where `reverse`: the last carry, and the y
+    stacked.
 
-    init, xs, and what the body returns are tensors or nested structures of them; None for xs or y where there are none. The carry that the body
-    returns has the structure, dtypes and shapes of `init`. `length` is how many steps there are, where that is not said by `xs`.
-    The body may read any tensor of the graph around it, and in a trace read and assign variables. ShapeError or DTypeError for a carry of
+    init, xs, and what the body returns are tensors or nested structures of them; None for xs or y where there are none. The carry that the
+    body returns has the structure, dtypes and shapes of `init`. `length` is how many steps there are, where that is not said by `xs`. The
+    body may read any tensor of the graph around it, and in a trace read and assign variables. ShapeError or DTypeError for a carry of
     another type than before, and for `xs` of different lengths.
     """
     init = tree.map_structure(ops.as_tensor, init)
@@ -64,7 +65,8 @@ class State:
 
 
 def _with_variables(step: Callable[[], Any]) -> tuple[Any, State]:
-    """What a step yields, with the variables that it assigns as carries. Which they are is seen by tracing it, so it is traced again with them."""
+    """What a step yields, with the variables that it assigns as carries. Which they are is seen by tracing it, so it is traced again with
+    them."""
     trace, state = current_trace(), State()
     if trace is None:
         return step(), state

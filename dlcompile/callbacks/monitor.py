@@ -9,7 +9,7 @@ import numpy as np
 
 from dlcompile.callbacks.base import Callback, Logs
 from dlcompile.errors import ArgumentError
-from dlcompile.utils.messages import print_message
+from dlcompile.progress.messages import print_message
 
 MODES = ("auto", "min", "max")
 

@@ -119,7 +119,8 @@ class Cropping1D(_Cropping):
 
 
 class Cropping2D(_Cropping):
-    """Images [batch, height, width, channels] without their borders. cropping: a number, (height, width), or ((top, bottom), (left, right))."""
+    """Images [batch, height, width, channels] without their borders. cropping: a number, (height, width), or ((top, bottom), (left,
+    right))."""
 
     rank = 2
 
@@ -136,7 +137,8 @@ class Cropping3D(_Cropping):
         super().__init__(cropping, data_format, **kwargs)
 
 
-RESAMPLING = {"nearest": {}, "bilinear": {"mode": "linear"}, "bicubic": {"mode": "cubic", "cubic_coefficient": -0.5, "exclude_outside": True}}
+RESAMPLING = {"nearest": {}, "bilinear": {"mode": "linear"},
+              "bicubic": {"mode": "cubic", "cubic_coefficient": -0.5, "exclude_outside": True}}
 """interpolation → how `ops.resize` is told about it; coordinates are those of the middles of pixels"""
 
 
@@ -195,4 +197,5 @@ class UpSampling3D(_UpSampling):
         super().__init__(size, data_format, **kwargs)
 
 
-__all__ = ["Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D", "ZeroPadding3D"]
+__all__ = ["Cropping1D", "Cropping2D", "Cropping3D", "UpSampling1D", "UpSampling2D", "UpSampling3D", "ZeroPadding1D", "ZeroPadding2D",
+           "ZeroPadding3D"]

@@ -1,4 +1,5 @@
-"""What happens when a layer is called: arguments converted, variables made the first time, `training` and masks handed on, losses and masks noted.
+"""What happens when a layer is called: arguments converted, variables made the first time, `training` and masks handed on, losses and masks
+noted.
 
 A layer may be called with
 
@@ -227,7 +228,8 @@ def _activity_loss(layer: Layer, output: Tensor) -> Tensor:
 
 # -- masks --------------------------------------------------------------------------------------------------------------------
 def _masks_of(names: tuple[str, ...], first: str, tensors: Mapping[str, Any], arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(argument, masks) of the tensors that a layer is given, for the arguments in which `call` takes them: `mask` for the first, NAME_mask."""
+    """(argument, masks) of the tensors that a layer is given, for the arguments in which `call` takes them: `mask` for the first,
+    NAME_mask."""
     for name, value in tensors.items():
         wanted = f"{name}_mask" if f"{name}_mask" in names else "mask" if name == first and "mask" in names else None
         if wanted is not None and arguments.get(wanted) is None:

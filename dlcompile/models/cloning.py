@@ -18,8 +18,9 @@ def clone_model(model: Model, input_tensors: Any = None, clone_function: Callabl
                 call_function: Callable[..., Any] | None = None, recursive: bool = False) -> Any:
     """A model like the given one with new layers, and so new weights.
 
-    clone_function: layer → layer, instead of one with the same configuration. input_tensors: symbolic tensors for the new model to begin with.
-    call_function: (layer, *args, **kwargs) → result, instead of calling the layer. recursive: models in the model are cloned the same way.
+    clone_function: layer → layer, instead of one with the same configuration. input_tensors: symbolic tensors for the new model to begin
+    with. call_function: (layer, *args, **kwargs) → result, instead of calling the layer. recursive: models in the model are cloned the same
+    way.
     """
     def copied(layer: Layer) -> Layer:
         if isinstance(layer, Model) and recursive and layer._network is not None:

@@ -20,14 +20,14 @@ from dlcompile import config, ops, optimizers, tree
 from dlcompile.autodiff import gradients
 from dlcompile.callbacks import CallbackList, History
 from dlcompile.callbacks.base import plain_logs
+from dlcompile.data.batches import unpack_x_y_sample_weight
+from dlcompile.data.sources import as_arrays, source, split
 from dlcompile.errors import ArgumentError
 from dlcompile.graph import Tensor, as_dtype
 from dlcompile.metrics import Mean, Metric
 from dlcompile.registry import deserialize, serialize
-from dlcompile.training.data import as_arrays, source, split
 from dlcompile.training.outputs import OutputLosses, OutputMetrics
 from dlcompile.training.step import Step
-from dlcompile.utils.arrays import unpack_x_y_sample_weight
 
 Logs = dict[str, Any]
 

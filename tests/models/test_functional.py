@@ -211,7 +211,8 @@ def test_damaged_configurations() -> None:
 def test_configurations_that_keras_writes() -> None:
     """The form is the same, so a description of a model is understood; this one was written down by hand after Keras's."""
     def node(name, call=0):
-        return {"args": [{"class_name": "__keras_tensor__", "config": {"shape": [None, 4], "dtype": "float32", "keras_history": [name, call, 0]}}],
+        return {"args": [{"class_name": "__keras_tensor__",
+                          "config": {"shape": [None, 4], "dtype": "float32", "keras_history": [name, call, 0]}}],
                 "kwargs": {}}
 
     policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": None}

@@ -110,8 +110,9 @@ def test_damaged_files(tmp_path: Path) -> None:
         bad.write_bytes(broken)
         with pytest.raises(InvalidModelError):
             load_model(bad)
-    for parts, what in (({"config.json": "{"}, "no JSON"), ({"config.json": "[" * 100_000}, "no JSON"), ({"config.json": "3"}, "not an object"),
-                        ({"metadata.json": None}, "no JSON"), ({"metadata.json": '{"form": "dlcompile model", "version": 99}'}, "version 99"),
+    for parts, what in (({"config.json": "{"}, "no JSON"), ({"config.json": "[" * 100_000}, "no JSON"),
+                        ({"config.json": "3"}, "not an object"), ({"metadata.json": None}, "no JSON"),
+                        ({"metadata.json": '{"form": "dlcompile model", "version": 99}'}, "version 99"),
                         ({"model.weights.h5": b"x"}, "written by Keras"), ({"weights.safetensors": b"x"}, "damaged"),
                         ({"config.json": json.dumps(layers.serialize(Dense(1)))}, "holds a Dense, no model")):
         rewritten(path, bad, parts)
