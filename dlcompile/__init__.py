@@ -36,6 +36,7 @@ _HOMES = {
     "graph": "dlcompile.graph",
     "ops": "dlcompile.ops",
     "activations": "dlcompile.activations",
+    "backend": "dlcompile.backend",
     "callbacks": "dlcompile.callbacks",
     "config": "dlcompile.config",
     "constraints": "dlcompile.constraints",
