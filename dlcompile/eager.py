@@ -75,7 +75,7 @@ def evaluated(function: Callable[..., Any], *args, **kwargs) -> Any:
     outputs = [*(leaves[i] for i in places), *masks.values(), *trace.written.values()]
     graph = Graph("eager", [*inputs, *trace.read.values()], outputs, input_names=[f"i{i}" for i in range(len(inputs) + len(trace.read))],
                   output_names=[f"o{i}" for i in range(len(outputs))])
-    values = evaluate(graph, [*arrays, *(np.asarray(variable) for variable in trace.read)])
+    values = evaluate(without_identities(graph), [*arrays, *(np.asarray(variable) for variable in trace.read)])
     for variable, value in zip(trace.written, values[len(places) + len(masks):]):
         variable.assign(value)
     for place, value in zip(places, values):
@@ -84,6 +84,15 @@ def evaluated(function: Callable[..., Any], *args, **kwargs) -> Any:
         if isinstance(leaves[place], np.ndarray):
             set_mask(leaves[place], value)
     return tree.pack_sequence_as(result, leaves)
+
+
+IDENTITIES = ("stop_gradient", "alias")
+"""composites that mean something to derivatives alone"""
+
+
+def without_identities(graph: Graph) -> Graph:
+    """A graph without what was there for derivatives, which have been taken when it was traced."""
+    return graph.rebuild(lambda node, operands: operands if node.op in IDENTITIES else None)
 
 
 def _is_array(leaf: Any) -> bool:
@@ -95,4 +104,4 @@ def _is_array(leaf: Any) -> bool:
     return hasattr(leaf, "__array__") and not isinstance(leaf, type)
 
 
-__all__ = ["eager", "evaluated", "is_symbolic"]
+__all__ = ["eager", "evaluated", "is_symbolic", "without_identities"]

@@ -148,7 +148,7 @@ class Variable:
         if tensor.dtype != self.dtype:
             raise DTypeError(f"{self.name} is {dtype_name(self.dtype)}, what is assigned {dtype_name(tensor.dtype)}; cast it")
         trace.value(self)  # the value before is an input, so that the step can update it in place
-        trace.written[self] = tensor
+        trace.written[self] = ops.stop_gradient(tensor)  # a derivative by the variable is not one by what it was computed from
         return self
 
     def assign_add(self, value: Any) -> Variable:

@@ -15,6 +15,9 @@ SCRIPTS = {
     "compile_and_call.py": "the same answers", "convert.py": "ONNX nodes", "inspect_graph.py": "agree",
     "threads_and_fork.py": "the forked process agrees: True",
 }
+TRAINING = {"digits_mlp.py": "of the 599 digits that were held out are recognised", "digits_cnn.py": "digits.so agrees: True",
+            "own_train_step.py": "becomes an error of 0.02"}
+"""scripts that need scikit-learn's data"""
 
 
 def run(*command: str | Path, directory: Path) -> str:
@@ -26,12 +29,18 @@ def run(*command: str | Path, directory: Path) -> str:
 
 
 def test_all_scripts_are_tested() -> None:
-    assert {p.name for p in EXAMPLES.glob("*.py")} == {*SCRIPTS, "digits_demo.py"}
+    assert {p.name for p in EXAMPLES.glob("*.py")} == {*SCRIPTS, *TRAINING, "digits_demo.py"}
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_script(script, tmp_path) -> None:
     assert SCRIPTS[script] in run(sys.executable, EXAMPLES / script, directory=tmp_path)
+
+
+@pytest.mark.parametrize("script", TRAINING)
+def test_training(script, tmp_path) -> None:
+    pytest.importorskip("sklearn")
+    assert TRAINING[script] in run(sys.executable, EXAMPLES / script, directory=tmp_path)
 
 
 def test_digits_demo(tmp_path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from dlcompile import config, ops, tree
 from dlcompile.eager import eager
 from dlcompile.errors import ArgumentError, ShapeError
@@ -64,7 +66,7 @@ class Loss:
 
 def _whole(value: Any) -> Any:
     """Lists of numbers are arrays here; only tuples and dictionaries, and lists of arrays, are structures."""
-    if isinstance(value, (list, tuple)) and not any(hasattr(leaf, "shape") for leaf in tree.flatten(value)):
+    if isinstance(value, (list, tuple)) and all(isinstance(leaf, (int, float, np.generic)) for leaf in tree.flatten(value)):
         return ops.as_tensor(value)
     return value
 
@@ -131,12 +133,11 @@ def reduce_weighted_values(values: Any, sample_weight: Any = None, mask: Any = N
         values = values * weight
     if reduction in ("none", None) or values.rank == 0:
         return values
-    total = ops.reduce_sum(values)
-    if reduction == "sum":
-        return total
+    if reduction == "sum" or 0 in values.shape:
+        return ops.reduce_sum(values)
     if reduction == "mean_with_sample_weight" and weight is not None:
-        return safe_div(total, ops.reduce_sum(weight))
-    return safe_div(total, ops.cast(ops.reduce_prod(ops.shape_of(values)), values.dtype))
+        return safe_div(ops.reduce_sum(values), ops.reduce_sum(weight))
+    return ops.reduce_mean(values)
 
 
 def _spread(weight: Tensor, values: Tensor) -> Tensor:

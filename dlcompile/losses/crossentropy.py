@@ -14,6 +14,7 @@ from dlcompile import config, ops
 from dlcompile.eager import eager
 from dlcompile.errors import ArgumentError, ShapeError
 from dlcompile.graph import Tensor, definitely_different
+from dlcompile.losses.labels import note_labels
 from dlcompile.losses.operands import floats, pair
 from dlcompile.masks import set_mask
 
@@ -89,9 +90,11 @@ def _picked(y_true: Tensor, values: Tensor, axis: int) -> Tensor:
     return ops.reduce_sum(ops.select(ops.eq(ops.expand_dims(y_true, axis), place), values, ops.as_tensor(0, values.dtype)), axis)
 
 
-def _labels(what: str, y_true: Tensor, y_pred: Tensor, axis: int) -> Tensor:
+def _labels(what: str, y_true: Tensor, y_pred: Tensor, axis: int, ignored: int | None = None) -> Tensor:
     """Labels int64, of the shape of `y_pred` without the axis of classes."""
-    y_true = ops.cast(ops.as_tensor(y_true), np.int64)
+    y_true = ops.as_tensor(y_true)
+    note_labels(y_true, y_pred.shape[axis], ignored, what)
+    y_true = ops.cast(y_true, np.int64)
     if y_true.rank == y_pred.rank and y_true.shape[axis] == 1:
         y_true = ops.squeeze(y_true, axis)
     expected = (*y_pred.shape[:axis], *y_pred.shape[axis + 1:])
@@ -110,7 +113,7 @@ def sparse_categorical_crossentropy(y_true: Tensor, y_pred: Tensor, from_logits:
     """
     y_pred = floats(y_pred)
     axis = _class_axis("sparse_categorical_crossentropy", y_pred, axis)
-    y_true = _labels("sparse_categorical_crossentropy", y_true, y_pred, axis)
+    y_true = _labels("sparse_categorical_crossentropy", y_true, y_pred, axis, ignore_class)
     losses = -_picked(y_true, _log_probabilities(y_pred, from_logits, axis), axis)
     if ignore_class is None:
         return losses

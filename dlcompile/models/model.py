@@ -26,17 +26,22 @@ from dlcompile.layers.symbolic import KerasTensor
 from dlcompile.layers.tracking import owned, unique
 from dlcompile.models.configuration import network_config, network_of
 from dlcompile.models.network import Network
+from dlcompile.models.state import load_training_state, save_training_state, take_training_parts, training_parts
 from dlcompile.models.summary import print_summary
 from dlcompile.models.weights import load_weights, save_weights
 from dlcompile.naming import auto_name, class_name
 from dlcompile.registry import custom_object_scope, serialize, suggestion
+from dlcompile.training import Trainer
 
 if TYPE_CHECKING:
     from dlcompile.graph import Graph
 
 
-class Model(Layer):
-    """Layers put together. Model(inputs, outputs) is what is between symbolic tensors; a class of one's own defines `call`."""
+class Model(Trainer, Layer):
+    """Layers put together. Model(inputs, outputs) is what is between symbolic tensors; a class of one's own defines `call`.
+
+    How it is trained, evaluated and asked is said in `training.trainer`: `compile`, `fit`, `evaluate`, `predict`.
+    """
 
     untracked = Layer.untracked | {"_network"}
     is_chain = False
@@ -45,6 +50,7 @@ class Model(Layer):
     def __new__(cls, *args, **kwargs):
         model = super().__new__(cls, *args, **kwargs)
         model._network, model._build_types = None, None
+        model.init_training()
         return model
 
     def __init__(self, *args, **kwargs):
@@ -233,11 +239,20 @@ class Model(Layer):
         save_model(self, filepath, overwrite=overwrite, zipped=zipped, **kwargs)
 
     def parts_to_save(self, include_optimizer: bool = True) -> dict[str, bytes]:
-        """Further parts of the model's file, by name."""
-        return {}
+        """Further parts of the model's file, by name: how it is trained, and what its optimizer keeps."""
+        return training_parts(self, include_optimizer)
 
     def take_saved_parts(self, read: Callable[[str], bytes | None], compile: bool = True) -> None:  # noqa: A002
         """Take back what `parts_to_save` has given: read(name) is a part, None where the file has none of that name."""
+        take_training_parts(self, read, compile)
+
+    def save_training_state(self, filepath: str | os.PathLike, epoch: int = 0) -> None:
+        """Write all that a training needs to go on as if it had not been interrupted (see `models.state`)."""
+        save_training_state(self, filepath, epoch)
+
+    def load_training_state(self, filepath: str | os.PathLike) -> int:
+        """Take back what `save_training_state` has written; returns the number of epochs that there were."""
+        return load_training_state(self, filepath)
 
     # -- compiling ------------------------------------------------------------------------------------------------------------
     def graph(self, batch: int | None = None, training: bool = False) -> Graph:

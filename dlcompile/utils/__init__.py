@@ -1,8 +1,11 @@
 """What is useful beside: drawings of models, arrays in the form that models take, names of one's own classes."""
 from __future__ import annotations
 
+from dlcompile.data.batches import pack_x_y_sample_weight, unpack_x_y_sample_weight
+from dlcompile.data.datasets import PyDataset, Sequence
 from dlcompile.layers import KerasTensor
 from dlcompile.naming import clear_session
+from dlcompile.progress import Progbar, disable_interactive_logging, enable_interactive_logging, is_interactive_logging_enabled
 from dlcompile.random import set_random_seed
 from dlcompile.registry import (
     CustomObjectScope,
@@ -23,6 +26,7 @@ def is_keras_tensor(x: object) -> bool:
     return isinstance(x, KerasTensor)
 
 
-__all__ = ["CustomObjectScope", "clear_session", "custom_object_scope", "deserialize_keras_object", "get_custom_objects",
-           "get_registered_name", "get_registered_object", "is_keras_tensor", "normalize", "pad_sequences", "plot_model",
-           "register_keras_serializable", "serialize_keras_object", "set_random_seed", "to_categorical"]
+__all__ = ["CustomObjectScope", "Progbar", "PyDataset", "Sequence", "clear_session", "custom_object_scope", "deserialize_keras_object",
+           "disable_interactive_logging", "enable_interactive_logging", "get_custom_objects", "get_registered_name", "get_registered_object",
+           "is_interactive_logging_enabled", "is_keras_tensor", "normalize", "pack_x_y_sample_weight", "pad_sequences", "plot_model",
+           "register_keras_serializable", "serialize_keras_object", "set_random_seed", "to_categorical", "unpack_x_y_sample_weight"]

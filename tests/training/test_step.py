@@ -1,0 +1,207 @@
+"""A Python function as one graph: its variables, batches of any size, what fails and what is interrupted."""
+from __future__ import annotations
+
+import signal
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from dlcompile import losses, ops
+from dlcompile.errors import ArgumentError
+from dlcompile.training import exchange
+from dlcompile.training.step import Step
+from dlcompile.variables import Variable
+
+
+def running_sum():
+    """A step that adds to two variables, one of which it also returns."""
+    total, rows = Variable(np.zeros(3, np.float32), name="total"), Variable(np.int64(0), name="rows")
+
+    def function(data):
+        x, factor = data["x"], data["factor"]
+        total.assign_add(ops.reduce_sum(x, 0) if factor is None else ops.reduce_sum(x * factor, 0))
+        rows.assign_add(ops.dim_scalar(x.shape[0]))
+        return {"total": total, "twice": x * 2.0, "constant": 5}
+
+    return Step("sum", function), total, rows
+
+
+def batch(rows, seed=0):
+    return np.random.default_rng(seed).normal(size=(rows, 3)).astype(np.float32)
+
+
+def test_results_and_variables(backend):
+    step, total, rows = running_sum()
+    expected = np.zeros(3)
+    for i, n in enumerate((4, 4, 2, 1, 4)):
+        x = batch(n, i)
+        expected = expected + x.sum(0)
+        found = step({"x": x, "factor": None})
+        np.testing.assert_allclose(found["total"], expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(total.numpy(), expected, rtol=1e-5, atol=1e-6)
+        np.testing.assert_array_equal(found["twice"], 2 * x)
+        assert found["constant"] == 5 and found["twice"].shape == (n, 3)
+    assert int(rows) == 15 and len(step._compiled) == 1  # batches of all sizes are one
+    factor = np.float32([[2], [1]])
+    step({"x": batch(2), "factor": factor})
+    np.testing.assert_allclose(total.numpy(), expected + (batch(2) * factor).sum(0), rtol=1e-5, atol=1e-6)
+    assert len(step._compiled) == 2
+
+
+def test_a_function_that_needs_the_number_of_samples(interpreted):
+    step = Step("eye", lambda x: ops.matmul(np.eye(x.shape[0], dtype=np.float32), x) + np.float32(len(range(x.shape[0]))))
+    for n in (3, 2, 3):
+        np.testing.assert_allclose(step(batch(n)), batch(n) + n)
+    assert len(step._compiled) == 2
+
+
+def test_the_error_of_a_function_that_cannot_be_traced_is_its_own(interpreted):
+    def wrong(x):
+        raise RuntimeError(f"no {x.shape[0]} samples")
+
+    with pytest.raises(RuntimeError, match="no 3 samples"):
+        Step("wrong", wrong)(batch(3))
+
+
+def test_a_value_that_somebody_was_given_stays_what_it_was(backend):
+    step, total, _ = running_sum()
+    step({"x": batch(4), "factor": None})
+    kept, view = total.value, np.asarray(total)[1:]
+    before = kept.copy()
+    for _ in range(3):
+        step({"x": batch(4), "factor": None})
+    np.testing.assert_array_equal(kept, before)
+    np.testing.assert_array_equal(view, before[1:])
+    assert not np.array_equal(total.numpy(), before)
+
+
+def test_nothing_is_allocated_after_the_first_steps():
+    step, total, rows = running_sum()
+    for _ in range(3):
+        step({"x": batch(4), "factor": None})
+    seen = set()
+    for _ in range(6):
+        step({"x": batch(4), "factor": None})
+        seen.add(total._array.ctypes.data)
+    assert len(seen) == 2
+
+
+def test_an_assignment_between_steps_counts(backend):
+    step, total, _ = running_sum()
+    step({"x": batch(4), "factor": None})
+    total.assign(np.full(3, 10.0))
+    step({"x": batch(4), "factor": None})
+    np.testing.assert_allclose(total.numpy(), 10 + batch(4).sum(0), rtol=1e-5)
+
+
+def test_16_bits(backend):
+    weights = Variable(np.ones(4), dtype="bfloat16")
+
+    def function(x):
+        weights.assign(weights + ops.cast(ops.reduce_sum(x, 0), "bfloat16"))
+        return weights
+
+    step = Step("narrow", function)
+    for _ in range(3):
+        found = step(np.ones((2, 4), np.float32))
+    assert found.dtype == ml_dtypes.bfloat16 and found.tolist() == weights.numpy().tolist() == [7, 7, 7, 7]
+
+
+def test_a_step_that_fails_changes_nothing(interpreted, monkeypatch):
+    step, total, rows = running_sum()
+    step({"x": batch(4), "factor": None})
+    before = total.numpy(), int(rows)
+    monkeypatch.setattr("dlcompile.training.step.evaluate", lambda *args: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        step({"x": batch(4), "factor": None})
+    np.testing.assert_array_equal(total.numpy(), before[0])
+    assert int(rows) == before[1]
+
+
+def test_an_interrupt_leaves_all_variables_of_one_step():
+    """A timer interrupts again and again, wherever the program is: of many variables, which all count steps, all are the same."""
+    counts = [Variable(np.zeros(1000, np.float32)) for _ in range(40)]
+
+    def function(x):
+        for count in counts:
+            count.assign_add(x)
+        return x
+
+    step = Step("count", function)
+    one = np.float32([1.0])
+    step(one)
+    interrupted = 0
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    handler = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for i in range(40):
+            signal.setitimer(signal.ITIMER_REAL, 1e-4 + 1.3e-5 * i)
+            try:
+                while True:
+                    step(one)
+            except KeyboardInterrupt:
+                interrupted += 1
+            values = {float(v) for count in counts for v in np.unique(count._array)}
+            assert len(values) == 1
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handler)
+    assert interrupted == 40
+
+
+def test_a_spare_array_is_never_that_of_a_variable(monkeypatch):
+    """Interrupted right after the exchange, the arrays that were spare are the variables'."""
+    variables = [Variable(np.zeros(3)) for _ in range(2)]
+    spare = exchange.SpareArrays(variables)
+    for array in spare.arrays:
+        array[:] = 1
+
+    def interrupted(variables, arrays):
+        exchange.deque(map(setattr, variables, exchange.repeat("_array"), arrays), maxlen=0)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exchange, "commit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        spare.exchange()
+    assert all(v.numpy().tolist() == [1, 1, 1] for v in variables)
+    assert not any(np.may_share_memory(a, v._array) for a in spare.arrays for v in variables)
+
+
+def test_arrays_are_exchanged_all_at_once():
+    variables = [Variable(np.full(2, float(i))) for i in range(3)]
+    exchange.commit(variables, [np.full(2, 10.0 + i) for i in range(3)])
+    assert [v.numpy().tolist() for v in variables] == [[10, 10], [11, 11], [12, 12]]
+
+
+# -- what is looked at before -------------------------------------------------------------------------------------------------
+def labels_step(ignored=None):
+    return Step("labels", lambda data: losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=ignored)(data[1], data[0]), ("x", "y"))
+
+
+@pytest.mark.parametrize(("labels", "says"), [
+    (np.array([0, 3, 1]), r"y\[1\] is 3"), (np.array([[0], [1], [-1]]), r"y\[2, 0\] is -1"), (np.array([0, 1.5, 2], np.float32), r"y\[1\] is 1.5"),
+    (np.array([0, np.nan, 2], np.float32), r"y\[1\] is nan")])
+def test_labels_that_are_none(interpreted, labels, says):
+    with pytest.raises(ArgumentError, match=f"sparse_categorical_crossentropy: y has whole numbers from 0 to 2; {says}"):
+        labels_step()((batch(3), labels))
+
+
+def test_labels_that_do_not_count(interpreted):
+    step = labels_step(ignored=-1)
+    step((batch(3), np.array([0, -1, 2])))
+    with pytest.raises(ArgumentError, match=r"from 0 to 2, or -1; y\[1\] is -2"):
+        step((batch(3), np.array([0, -2, 2])))
+    labels_step()((batch(3), np.array([0, 1, 2], np.uint8)))
+    labels_step()((batch(3), np.array([0, 1, 2], np.float32)))
+
+
+def test_positions_in_a_table(interpreted):
+    table = Variable(np.arange(10, dtype=np.float32).reshape(5, 2))
+    step = Step("table", lambda x: ops.gather(table, ops.cast(ops.reshape(x, (-1,)), np.int64)))
+    assert step(np.array([[4], [0]], np.int32)).tolist() == [[8, 9], [0, 1]]
+    with pytest.raises(ArgumentError, match=r"from 0 to 4; .*\[1, 0\] is 5"):
+        step(np.array([[4], [5]], np.int32))
