@@ -196,5 +196,26 @@ def set_backend(value: str) -> None:
     _set("backend", value)
 
 
-__all__ = ["backend", "epsilon", "floatx", "image_data_format", "set_backend", "set_epsilon", "set_floatx", "set_image_data_format",
-           "standardize_data_format"]
+# -- what is said -----------------------------------------------------------------------------------------------------------
+_interactive = True
+
+
+def enable_interactive_logging() -> None:
+    """Print what is said while a model is trained, which is how it is at first."""
+    global _interactive
+    _interactive = True
+
+
+def disable_interactive_logging() -> None:
+    """Hand what is said while a model is trained to Python's `logging`, at the level INFO."""
+    global _interactive
+    _interactive = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether what is said is printed."""
+    return _interactive
+
+
+__all__ = ["backend", "disable_interactive_logging", "enable_interactive_logging", "epsilon", "floatx", "image_data_format",
+           "is_interactive_logging_enabled", "set_backend", "set_epsilon", "set_floatx", "set_image_data_format", "standardize_data_format"]

@@ -18,11 +18,12 @@ from dlcompile.variables import Variable, current_trace
 
 def scan(body: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None, *, length: DimLike | None = None,
          reverse: bool = False) -> tuple[Any, Any]:
-    """body(carry, x) → (carry, y) for each x along the leading axis of `xs`, from the end where `reverse`: the last carry, and the y stacked.
+    """body(carry, x) → (carry, y) for each x along the leading axis of `xs`, from the end where `reverse`: the last carry, and the y
+    stacked.
 
-    init, xs, and what the body returns are tensors or nested structures of them; None for xs or y where there are none. The carry that the body
-    returns has the structure, dtypes and shapes of `init`. `length` is how many steps there are, where that is not said by `xs`.
-    The body may read any tensor of the graph around it, and in a trace read and assign variables. ShapeError or DTypeError for a carry of
+    init, xs, and what the body returns are tensors or nested structures of them; None for xs or y where there are none. The carry that the
+    body returns has the structure, dtypes and shapes of `init`. `length` is how many steps there are, where that is not said by `xs`. The
+    body may read any tensor of the graph around it, and in a trace read and assign variables. ShapeError or DTypeError for a carry of
     another type than before, and for `xs` of different lengths.
     """
     init = tree.map_structure(ops.as_tensor, init)
@@ -45,9 +46,10 @@ def scan(body: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None,
     (after, y), state = _with_variables(step)
     ys = [] if y is None else [ops.as_tensor(t) for t in tree.flatten(y)]
     graph, captured = closed("scan", [*formal, *state.formal, *slices], [*after, *state.after, *ys])
-    results = ops.scan(graph, *carries, *state.before, *scanned, *captured, num_carry=len(carries) + len(state.before),
-                       num_scanned=len(scanned), length=length, reverse=reverse)
-    last, values, stacked = results[:len(carries)], results[len(carries):len(carries) + len(state.before)], results[len(carries) + len(state.before):]
+    count = len(carries) + len(state.before)
+    results = ops.scan(graph, *carries, *state.before, *scanned, *captured, num_carry=count, num_scanned=len(scanned), length=length,
+                       reverse=reverse)
+    last, values, stacked = results[:len(carries)], results[len(carries):count], results[count:]
     for variable, value in zip(state.variables, values):
         variable.assign(value)
     return tree.pack_sequence_as(init, last), None if y is None else tree.pack_sequence_as(y, stacked)
@@ -64,7 +66,8 @@ class State:
 
 
 def _with_variables(step: Callable[[], Any]) -> tuple[Any, State]:
-    """What a step yields, with the variables that it assigns as carries. Which they are is seen by tracing it, so it is traced again with them."""
+    """What a step yields, with the variables that it assigns as carries. Which they are is seen by tracing it, so it is traced again with
+    them."""
     trace, state = current_trace(), State()
     if trace is None:
         return step(), state

@@ -22,20 +22,20 @@ def softmax(x, axis):
     return e / e.sum(axis=axis, keepdims=True)
 
 
-FORMULAS = {
-    "linear": lambda x: x, "relu": lambda x: np.maximum(x, 0), "relu6": lambda x: np.clip(x, 0, 6), "leaky_relu": lambda x: np.where(x > 0, x, 0.2 * x),
-    "elu": lambda x: np.where(x > 0, x, np.exp(x) - 1), "celu": lambda x: np.where(x > 0, x, np.exp(x) - 1),
-    "selu": lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * (np.exp(x) - 1)),
-    "gelu": lambda x: x * (1 + ERF(x / math.sqrt(2))) / 2, "silu": lambda x: x * sigmoid(x), "swish": lambda x: x * sigmoid(x),
-    "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))), "sigmoid": sigmoid, "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
-    "hard_silu": lambda x: x * np.clip(x + 3, 0, 6) / 6, "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
-    "hard_tanh": lambda x: np.clip(x, -1, 1), "tanh": np.tanh, "tanh_shrink": lambda x: x - np.tanh(x),
-    "soft_shrink": lambda x: np.sign(x) * np.maximum(np.abs(x) - 0.5, 0), "hard_shrink": lambda x: np.where(np.abs(x) > 0.5, x, 0),
-    "softplus": lambda x: np.log1p(np.exp(x)), "softsign": lambda x: x / (1 + np.abs(x)), "squareplus": lambda x: (x + np.sqrt(x * x + 4)) / 2,
-    "sparse_plus": lambda x: np.where(x <= -1, 0, np.where(x >= 1, x, (x + 1) ** 2 / 4)), "sparse_sigmoid": lambda x: np.clip((x + 1) / 2, 0, 1),
-    "exponential": np.exp, "log_sigmoid": lambda x: -np.log1p(np.exp(-x)), "softmax": lambda x: softmax(x, -1),
-    "log_softmax": lambda x: np.log(softmax(x, -1)),
-}
+FORMULAS = {"linear": lambda x: x, "relu": lambda x: np.maximum(x, 0), "relu6": lambda x: np.clip(x, 0, 6),
+            "leaky_relu": lambda x: np.where(x > 0, x, 0.2 * x), "elu": lambda x: np.where(x > 0, x, np.exp(x) - 1),
+            "celu": lambda x: np.where(x > 0, x, np.exp(x) - 1),
+            "selu": lambda x: 1.0507009873554805 * np.where(x > 0, x, 1.6732632423543772 * (np.exp(x) - 1)),
+            "gelu": lambda x: x * (1 + ERF(x / math.sqrt(2))) / 2, "silu": lambda x: x * sigmoid(x), "swish": lambda x: x * sigmoid(x),
+            "mish": lambda x: x * np.tanh(np.log1p(np.exp(x))), "sigmoid": sigmoid, "hard_sigmoid": lambda x: np.clip(x / 6 + 0.5, 0, 1),
+            "hard_silu": lambda x: x * np.clip(x + 3, 0, 6) / 6, "hard_swish": lambda x: x * np.clip(x + 3, 0, 6) / 6,
+            "hard_tanh": lambda x: np.clip(x, -1, 1), "tanh": np.tanh, "tanh_shrink": lambda x: x - np.tanh(x),
+            "soft_shrink": lambda x: np.sign(x) * np.maximum(np.abs(x) - 0.5, 0), "hard_shrink": lambda x: np.where(np.abs(x) > 0.5, x, 0),
+            "softplus": lambda x: np.log1p(np.exp(x)), "softsign": lambda x: x / (1 + np.abs(x)),
+            "squareplus": lambda x: (x + np.sqrt(x * x + 4)) / 2,
+            "sparse_plus": lambda x: np.where(x <= -1, 0, np.where(x >= 1, x, (x + 1) ** 2 / 4)),
+            "sparse_sigmoid": lambda x: np.clip((x + 1) / 2, 0, 1), "exponential": np.exp, "log_sigmoid": lambda x: -np.log1p(np.exp(-x)),
+            "softmax": lambda x: softmax(x, -1), "log_softmax": lambda x: np.log(softmax(x, -1)),}
 
 
 @pytest.mark.parametrize("name", FORMULAS)
@@ -45,8 +45,9 @@ def test_formulas(name: str) -> None:
     np.testing.assert_allclose(y, FORMULAS[name](X), rtol=2e-5, atol=2e-6)
 
 
-@pytest.mark.parametrize("arguments", [{"negative_slope": 0.1}, {"max_value": 2.0}, {"threshold": 1.0}, {"negative_slope": 0.5, "max_value": 3.0,
-                                                                                                       "threshold": -0.75}])
+@pytest.mark.parametrize("arguments", [{"negative_slope": 0.1}, {"max_value": 2.0}, {"threshold": 1.0}, {"negative_slope": 0.5,
+                                                                                                         "max_value": 3.0,
+                                                                                                         "threshold": -0.75}])
 def test_relu_in_pieces(arguments) -> None:
     slope, most, least = (arguments.get(n, d) for n, d in (("negative_slope", 0.0), ("max_value", np.inf), ("threshold", 0.0)))
     expected = np.where(X >= most, most, np.where(X >= least, X, slope * (X - least)))
@@ -54,7 +55,8 @@ def test_relu_in_pieces(arguments) -> None:
 
 
 def test_parameters() -> None:
-    np.testing.assert_allclose(activations.gelu(X, approximate=True), 0.5 * X * (1 + np.tanh(math.sqrt(2 / math.pi) * (X + 0.044715 * X**3))), rtol=1e-6)
+    np.testing.assert_allclose(activations.gelu(X, approximate=True),
+                               0.5 * X * (1 + np.tanh(math.sqrt(2 / math.pi) * (X + 0.044715 * X**3))), rtol=1e-6)
     np.testing.assert_allclose(activations.elu(X, alpha=2.0), np.where(X > 0, X, 2 * (np.exp(X) - 1)), rtol=1e-6)
     np.testing.assert_allclose(activations.celu(X, alpha=2.0), np.where(X > 0, X, 2 * (np.exp(X / 2) - 1)), rtol=1e-6)
     np.testing.assert_allclose(activations.leaky_relu(X, negative_slope=0.5), np.where(X > 0, X, X / 2), rtol=1e-6)

@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+import dlcompile
 from dlcompile import config
 from dlcompile.errors import ArgumentError, SettingsError
 
@@ -119,3 +120,10 @@ def test_two_processes_that_make_the_file_at_once_leave_a_whole_one(own_home):
     assert [process.communicate()[0].strip() for process in running] == ["float32"] * 2
     assert json.loads((own_home / "dlcompile.json").read_text()) == DEFAULTS
     assert os.listdir(own_home) == ["dlcompile.json"]
+
+
+def test_the_names_of_keras_backend():
+    assert dlcompile.backend.floatx() == dlcompile.backend.standardize_dtype() == "float32" and dlcompile.backend.backend() == "c"
+    dlcompile.backend.set_floatx("bfloat16")
+    assert dlcompile.config.floatx() == dlcompile.backend.standardize_dtype() == "bfloat16"
+    assert dlcompile.backend.is_float_dtype("bfloat16") and dlcompile.backend.is_int_dtype(np.uint8) and not dlcompile.backend.is_int_dtype(bool)

@@ -8,8 +8,8 @@ from __future__ import annotations
 from dlcompile.callbacks.base import Callback, CallbackList
 from dlcompile.callbacks.checkpoint import BackupAndRestore, ModelCheckpoint
 from dlcompile.callbacks.logging import CSVLogger, History, LambdaCallback, ProgbarLogger, TerminateOnNaN
-from dlcompile.callbacks.monitor import EarlyStopping, LearningRateScheduler, MonitorCallback, ReduceLROnPlateau
+from dlcompile.callbacks.monitor import EarlyStopping, LearningRateScheduler, MonitorCallback, ReduceLROnPlateau, SwapEMAWeights
 from dlcompile.callbacks.tensorboard import TensorBoard
 
 __all__ = ["BackupAndRestore", "CSVLogger", "Callback", "CallbackList", "EarlyStopping", "History", "LambdaCallback", "LearningRateScheduler",
-           "ModelCheckpoint", "MonitorCallback", "ProgbarLogger", "ReduceLROnPlateau", "TensorBoard", "TerminateOnNaN"]
+           "ModelCheckpoint", "MonitorCallback", "ProgbarLogger", "ReduceLROnPlateau", "SwapEMAWeights", "TensorBoard", "TerminateOnNaN"]

@@ -9,7 +9,7 @@ from typing import Any
 from dlcompile.callbacks.base import Callback, Logs
 from dlcompile.callbacks.monitor import MonitorCallback
 from dlcompile.errors import ArgumentError
-from dlcompile.utils.messages import print_message
+from dlcompile.progress.messages import print_message
 
 
 class _Frequency:

@@ -11,8 +11,8 @@ import numpy as np
 
 from dlcompile.callbacks.base import Callback, Logs
 from dlcompile.errors import ExecutionError
-from dlcompile.utils.messages import print_message
-from dlcompile.utils.progress import Progbar
+from dlcompile.progress.bar import Progbar
+from dlcompile.progress.messages import print_message
 
 
 class History(Callback):

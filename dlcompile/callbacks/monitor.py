@@ -9,7 +9,7 @@ import numpy as np
 
 from dlcompile.callbacks.base import Callback, Logs
 from dlcompile.errors import ArgumentError
-from dlcompile.utils.messages import print_message
+from dlcompile.progress.messages import print_message
 
 MODES = ("auto", "min", "max")
 
@@ -172,4 +172,43 @@ class LearningRateScheduler(Callback):
             logs["learning_rate"] = float(np.asarray(self.model.optimizer.learning_rate))
 
 
-__all__ = ["EarlyStopping", "LearningRateScheduler", "MonitorCallback", "ReduceLROnPlateau"]
+class SwapEMAWeights(Callback):
+    """Puts the moving averages that the optimizer keeps (`use_ema=True`) in the variables' place while the model is evaluated and predicts, and where
+    `swap_on_epoch` at the end of epochs, so that `ModelCheckpoint`, after it in the list, writes them."""
+
+    def __init__(self, swap_on_epoch: bool = False):
+        super().__init__()
+        self.swap_on_epoch = swap_on_epoch
+        self._swapped = False
+
+    def _swap(self, averages: bool) -> None:
+        optimizer = self.model.optimizer
+        if averages == self._swapped or optimizer is None or not optimizer.built:
+            return
+        if not optimizer.use_ema:
+            raise ArgumentError(f"SwapEMAWeights needs an optimizer that keeps moving averages: {type(optimizer).__name__}(use_ema=True)")
+        for variable, average in optimizer.averages():
+            value = variable.numpy()
+            variable.assign(average.numpy())
+            average.assign(value)
+        self._swapped = averages
+
+    def on_epoch_begin(self, epoch: int, logs: Logs | None = None) -> None:
+        self._swap(False)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        self._swap(self.swap_on_epoch)
+
+    def on_train_end(self, logs: Logs | None = None) -> None:
+        self._swap(False)
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        self._swap(True)
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        self._swap(False)
+
+    on_predict_begin, on_predict_end = on_test_begin, on_test_end
+
+
+__all__ = ["EarlyStopping", "LearningRateScheduler", "MonitorCallback", "ReduceLROnPlateau", "SwapEMAWeights"]

@@ -13,12 +13,15 @@ from typing import Any
 
 from dlcompile.layers import (
     activation_layers,
+    attention,
     borders,
     convolutional,
     core,
+    einsum_dense,
     merging,
     normalization,
     pooling,
+    preprocessing,
     recurrent,
     recurrent_cells,
     regularization,
@@ -26,15 +29,18 @@ from dlcompile.layers import (
     wrappers,
 )
 from dlcompile.layers.activation_layers import *  # noqa: F403
+from dlcompile.layers.attention import *  # noqa: F403
 from dlcompile.layers.base import Layer
 from dlcompile.layers.borders import *  # noqa: F403
 from dlcompile.layers.convolutional import *  # noqa: F403
 from dlcompile.layers.core import *  # noqa: F403
+from dlcompile.layers.einsum_dense import *  # noqa: F403
 from dlcompile.layers.input_layer import Input, InputLayer
 from dlcompile.layers.input_spec import InputSpec
 from dlcompile.layers.merging import *  # noqa: F403
 from dlcompile.layers.normalization import *  # noqa: F403
 from dlcompile.layers.pooling import *  # noqa: F403
+from dlcompile.layers.preprocessing import *  # noqa: F403
 from dlcompile.layers.recurrent import *  # noqa: F403
 from dlcompile.layers.recurrent_cells import *  # noqa: F403
 from dlcompile.layers.regularization import *  # noqa: F403
@@ -46,8 +52,8 @@ from dlcompile.naming import clear_session
 from dlcompile.registry import Family
 
 FAMILY = Family("layers")
-_MODULES = (activation_layers, borders, convolutional, core, merging, normalization, pooling, recurrent, recurrent_cells, regularization, reshaping,
-            wrappers)
+_MODULES = (activation_layers, attention, borders, convolutional, core, einsum_dense, merging, normalization, pooling, preprocessing,
+            recurrent, recurrent_cells, regularization, reshaping, wrappers)
 FAMILY.add(InputLayer, OpsFunction, *(getattr(module, name) for module in _MODULES for name in module.__all__ if name[0].isupper()))
 
 serialize, deserialize = FAMILY.serialize, FAMILY.deserialize

@@ -55,7 +55,8 @@ class LeakyReLU(Layer):
 class PReLU(Layer):
     """x where x >= 0, else alpha * x, with an alpha learned for each element of a sample (He et al. 2015).
 
-    shared_axes: axes along which there is one for all. Weight: alpha, of the shape of a sample, 1 along shared axes.
+    shared_axes: axes along which there is one for all.
+    Weight: alpha, of the shape of a sample, 1 along shared axes.
     """
 
     def __init__(self, alpha_initializer: Any = "zeros", alpha_regularizer: Any = None, alpha_constraint: Any = None,

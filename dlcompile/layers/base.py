@@ -12,7 +12,7 @@ from dlcompile import config, constraints, initializers, ops, regularizers, tree
 from dlcompile.eager import evaluated
 from dlcompile.errors import ArgumentError, ShapeError
 from dlcompile.graph import Tensor, as_dtype, is_float
-from dlcompile.layers.calling import Signature, call_layer, output_spec, path_of, type_name
+from dlcompile.layers.calling import Signature, call_layer, inside, output_spec, path_of, type_name
 from dlcompile.layers.symbolic import KerasTensor, Operation, shape_of
 from dlcompile.layers.tracking import own_variables, owned, seed_states, unique
 from dlcompile.registry import serialize
@@ -38,9 +38,9 @@ class Layer(Operation):
 
     Variables and layers that are attributes, or are in lists or dictionaries that are, belong to the layer.
 
-    activity_regularizer: a penalty on what the layer returns. trainable: whether optimizers change the variables. dtype: the type of variables and
-    of what is computed; `config.floatx` by default. autocast: whether inputs that are floats are converted to it. name: unique in a model; by
-    default the name of the class, with a number.
+    activity_regularizer: a penalty on what the layer returns. trainable: whether optimizers change the variables. dtype: the type of
+    variables and of what is computed; `config.floatx` by default. autocast: whether inputs that are floats are converted to it. name:
+    unique in a model; by default the name of the class, with a number.
     """
 
     untracked: frozenset[str] = frozenset({"_calls", "_losses", "_added", "_frozen", "_arguments"})
@@ -260,8 +260,8 @@ class Layer(Operation):
 
     @property
     def losses(self) -> list[Any]:
-        """What `add_loss` was given in the last call, here and in the layers inside, and what regularizers say of the trainable weights: tensors
-        while a function is traced, numbers otherwise."""
+        """What `add_loss` was given in the last call, here and in the layers inside, and what regularizers say of the trainable weights:
+        tensors while a function is traced, numbers otherwise."""
         found = [loss for layer in self.flatten_layers() for loss in layer._losses]
         for variable in self.trainable_variables:
             if variable.regularizer is not None:
@@ -298,8 +298,8 @@ class Layer(Operation):
         return self._added[0].path.rpartition("/")[0] if self._added else self.name
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make a layer like this one, as JSON can hold them. A class with arguments of its own adds them; where it does not,
-        they are taken as they were given, if all of them are numbers, texts, or lists and dictionaries of these."""
+        """The arguments that make a layer like this one, as JSON can hold them. A class with arguments of its own adds them; where it does
+        not, they are taken as they were given, if all of them are numbers, texts, or lists and dictionaries of these."""
         return {**self.base_config(), **(self.given_config() if type(self).get_config is Layer.get_config else {})}
 
     def base_config(self) -> dict[str, Any]:
@@ -367,12 +367,13 @@ class Layer(Operation):
 
 
 def _building(build: Callable) -> Callable:
-    """A `build` that says afterwards that it has been done."""
+    """A `build` in which layers are named as parts of this one, and that says afterwards that it has been done."""
     @functools.wraps(build)
     def wrapped(self, *args, **kwargs):
         if self._build_shapes is None and (args or kwargs):
             self._build_shapes = {"inputs": args[0]} if args else {name.removesuffix("_shape"): shape for name, shape in kwargs.items()}
-        build(self, *args, **kwargs)
+        with inside(self):
+            build(self, *args, **kwargs)
         self.built = True
 
     return wrapped
@@ -407,7 +408,8 @@ def _dtype_of(dtype: Any) -> str:
 
 
 def _input_shape_of(kwargs: dict[str, Any]) -> tuple | None:
-    """The shape of one sample that a first layer may be told as `input_shape`, `batch_input_shape` or `input_dim`; taken out of the arguments."""
+    """The shape of one sample that a first layer may be told as `input_shape`, `batch_input_shape` or `input_dim`; taken out of the
+    arguments."""
     shape = kwargs.pop("input_shape", None)
     extent, batched = kwargs.pop("input_dim", None), kwargs.pop("batch_input_shape", None)
     if extent is not None:

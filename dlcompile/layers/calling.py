@@ -1,4 +1,5 @@
-"""What happens when a layer is called: arguments converted, variables made the first time, `training` and masks handed on, losses and masks noted.
+"""What happens when a layer is called: arguments converted, variables made the first time, `training` and masks handed on, losses and masks
+noted.
 
 A layer may be called with
 
@@ -74,6 +75,7 @@ class Signature:
     def __init__(self, call: Any):
         self.signature = inspect.signature(call)
         self.names = tuple(self.signature.parameters)
+        self.by_position = tuple(p.name for p in self.signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
         self.training = "training" in self.names
         default = self.signature.parameters["training"].default if self.training else None
         self.default_training = None if default is inspect.Parameter.empty else default
@@ -213,7 +215,7 @@ def call_with_tensors(layer: Layer, args: tuple, kwargs: dict[str, Any]) -> Any:
 def _invoke(layer: Layer, args: tuple, kwargs: dict[str, Any], more: Mapping[str, Any]) -> Any:
     """`call` with what was given, and what is known besides."""
     if more:
-        names = [name for name in layer.call_signature.names][:len(args)]  # None given by position, filled in by name
+        names = layer.call_signature.by_position[:len(args)]  # None may be given by position for what is known
         args = tuple(more.get(name, value) if value is None else value for name, value in zip(names, args)) + args[len(names):]
         kwargs = {**kwargs, **{name: value for name, value in more.items() if name not in names}}
     return layer.call(*args, **kwargs)
@@ -227,7 +229,8 @@ def _activity_loss(layer: Layer, output: Tensor) -> Tensor:
 
 # -- masks --------------------------------------------------------------------------------------------------------------------
 def _masks_of(names: tuple[str, ...], first: str, tensors: Mapping[str, Any], arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """(argument, masks) of the tensors that a layer is given, for the arguments in which `call` takes them: `mask` for the first, NAME_mask."""
+    """(argument, masks) of the tensors that a layer is given, for the arguments in which `call` takes them: `mask` for the first,
+    NAME_mask."""
     for name, value in tensors.items():
         wanted = f"{name}_mask" if f"{name}_mask" in names else "mask" if name == first and "mask" in names else None
         if wanted is not None and arguments.get(wanted) is None:

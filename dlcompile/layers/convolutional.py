@@ -28,9 +28,10 @@ class _Convolution(Layer):
     rank = 0
     causal = False
 
-    def __init__(self, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1, padding: str = "valid", data_format: str | None = None,
-                 dilation_rate: int | Sequence[int] = 1, activation: Any = None, use_bias: bool = True, bias_initializer: Any = "zeros",
-                 bias_regularizer: Any = None, bias_constraint: Any = None, activity_regularizer: Any = None, **kwargs):
+    def __init__(self, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1, padding: str = "valid",
+                 data_format: str | None = None, dilation_rate: int | Sequence[int] = 1, activation: Any = None, use_bias: bool = True,
+                 bias_initializer: Any = "zeros", bias_regularizer: Any = None, bias_constraint: Any = None,
+                 activity_regularizer: Any = None, **kwargs):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.kernel_size = per_axis(self, "kernel_size", kernel_size, self.rank)
         self.strides = per_axis(self, "strides", strides, self.rank)
@@ -63,8 +64,8 @@ class _Convolution(Layer):
         return self.activation(y)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **told(self, "kernel_size", "strides", "padding", "data_format", "dilation_rate", "activation", "use_bias",
-                                               *options_of("bias"))}
+        return {**super().get_config(), **told(self, "kernel_size", "strides", "padding", "data_format", "dilation_rate", "activation",
+                                               "use_bias", *options_of("bias"))}
 
 
 class _Conv(_Convolution):
@@ -72,11 +73,11 @@ class _Conv(_Convolution):
 
     def __init__(self, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1, padding: str = "valid",
                  data_format: str | None = None, dilation_rate: int | Sequence[int] = 1, groups: int = 1, activation: Any = None,
-                 use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-                 bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None,
-                 **kwargs):
-        super().__init__(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer, bias_regularizer,
-                         bias_constraint, activity_regularizer, **kwargs)
+                 use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
+                 kernel_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
+                 kernel_constraint: Any = None, bias_constraint: Any = None, **kwargs):
+        super().__init__(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer,
+                         bias_regularizer, bias_constraint, activity_regularizer, **kwargs)
         positive(self.name, filters=filters, groups=groups)
         if filters % groups:
             raise ArgumentError(f"layer {self.name!r}: {filters} filters cannot be divided into {groups} groups")
@@ -110,8 +111,8 @@ class Conv1D(_Conv):
 class Conv2D(_Conv):
     """Convolution of images [batch, height, width, channels] → [batch, new height, new width, filters].
 
-    padding: "valid" (none) or "same" (as large as before, divided by the strides). Weights: kernel [height, width, channels / groups, filters],
-    bias [filters].
+    padding: "valid" (none) or "same" (as large as before, divided by the strides).
+    Weights: kernel [height, width, channels / groups, filters], bias [filters].
     """
 
     rank = 2
@@ -126,17 +127,17 @@ class Conv3D(_Conv):
 class _ConvTranspose(_Convolution):
     """Transposed convolution: each element of the input adds a copy of the kernel, times its value, to the result.
 
-    output_padding: how much longer the result is than the shortest one that is possible, less than the strides; by default it is strides times as
-    long as the input for "same", and (extent - 1) * stride + max(kernel, stride) for "valid".
+    output_padding: how much longer the result is than the shortest one that is possible, less than the strides; by default it is strides
+    times as long as the input for "same", and (extent - 1) * stride + max(kernel, stride) for "valid".
     """
 
     def __init__(self, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1, padding: str = "valid",
                  output_padding: int | Sequence[int] | None = None, data_format: str | None = None, dilation_rate: int | Sequence[int] = 1,
                  activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
-                 kernel_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
-                 bias_constraint: Any = None, **kwargs):
-        super().__init__(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer, bias_regularizer,
-                         bias_constraint, activity_regularizer, **kwargs)
+                 kernel_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
+                 kernel_constraint: Any = None, bias_constraint: Any = None, **kwargs):
+        super().__init__(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer,
+                         bias_regularizer, bias_constraint, activity_regularizer, **kwargs)
         positive(self.name, filters=filters)
         take(self, filters=int(filters), kernel_initializer=kernel_initializer, kernel_regularizer=kernel_regularizer,
              kernel_constraint=kernel_constraint)
@@ -149,7 +150,8 @@ class _ConvTranspose(_Convolution):
         self.bias = weight(self, "bias", (self.filters,)) if self.use_bias else None
 
     def call(self, inputs: Tensor) -> Tensor:
-        kernel = self.kernel if self.data_format == CHANNELS_LAST else ops.transpose(self.kernel, (self.rank + 1, self.rank, *range(self.rank)))
+        kernel = self.kernel if self.data_format == CHANNELS_LAST else ops.transpose(self.kernel,
+                                                                                     (self.rank + 1, self.rank, *range(self.rank)))
         cuts = [self._cuts(axis) for axis in range(self.rank)]
         y = ops.conv_transpose(ops.cast(inputs, self.compute_dtype), kernel, strides=self.strides, dilations=self.dilation_rate,
                                padding=[(before, max(after, 0)) for before, after in cuts], output_padding=[max(-after, 0) for _, after in cuts],
@@ -202,13 +204,13 @@ def _grouped(kernel: Tensor | Variable) -> Tensor:
 class _DepthwiseConv(_Convolution):
     """Convolution of each channel by itself, with `depth_multiplier` filters: channel c makes channels c * depth_multiplier, …"""
 
-    def __init__(self, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1, padding: str = "valid", depth_multiplier: int = 1,
-                 data_format: str | None = None, dilation_rate: int | Sequence[int] = 1, activation: Any = None, use_bias: bool = True,
-                 depthwise_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros", depthwise_regularizer: Any = None,
-                 bias_regularizer: Any = None, activity_regularizer: Any = None, depthwise_constraint: Any = None, bias_constraint: Any = None,
-                 **kwargs):
-        super().__init__(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer, bias_regularizer,
-                         bias_constraint, activity_regularizer, **kwargs)
+    def __init__(self, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1, padding: str = "valid",
+                 depth_multiplier: int = 1, data_format: str | None = None, dilation_rate: int | Sequence[int] = 1, activation: Any = None,
+                 use_bias: bool = True, depthwise_initializer: Any = "glorot_uniform", bias_initializer: Any = "zeros",
+                 depthwise_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
+                 depthwise_constraint: Any = None, bias_constraint: Any = None, **kwargs):
+        super().__init__(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer,
+                         bias_regularizer, bias_constraint, activity_regularizer, **kwargs)
         positive(self.name, depth_multiplier=depth_multiplier)
         take(self, depth_multiplier=int(depth_multiplier), depthwise_initializer=depthwise_initializer,
              depthwise_regularizer=depthwise_regularizer, depthwise_constraint=depthwise_constraint)
@@ -249,15 +251,16 @@ class _SeparableConv(_Convolution):
     def __init__(self, filters: int, kernel_size: int | Sequence[int], strides: int | Sequence[int] = 1, padding: str = "valid",
                  data_format: str | None = None, dilation_rate: int | Sequence[int] = 1, depth_multiplier: int = 1, activation: Any = None,
                  use_bias: bool = True, depthwise_initializer: Any = "glorot_uniform", pointwise_initializer: Any = "glorot_uniform",
-                 bias_initializer: Any = "zeros", depthwise_regularizer: Any = None, pointwise_regularizer: Any = None, bias_regularizer: Any = None,
-                 activity_regularizer: Any = None, depthwise_constraint: Any = None, pointwise_constraint: Any = None, bias_constraint: Any = None,
-                 **kwargs):
-        super().__init__(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer, bias_regularizer,
-                         bias_constraint, activity_regularizer, **kwargs)
+                 bias_initializer: Any = "zeros", depthwise_regularizer: Any = None, pointwise_regularizer: Any = None,
+                 bias_regularizer: Any = None, activity_regularizer: Any = None, depthwise_constraint: Any = None,
+                 pointwise_constraint: Any = None, bias_constraint: Any = None, **kwargs):
+        super().__init__(kernel_size, strides, padding, data_format, dilation_rate, activation, use_bias, bias_initializer,
+                         bias_regularizer, bias_constraint, activity_regularizer, **kwargs)
         positive(self.name, filters=filters, depth_multiplier=depth_multiplier)
         take(self, filters=int(filters), depth_multiplier=int(depth_multiplier), depthwise_initializer=depthwise_initializer,
-             pointwise_initializer=pointwise_initializer, depthwise_regularizer=depthwise_regularizer, pointwise_regularizer=pointwise_regularizer,
-             depthwise_constraint=depthwise_constraint, pointwise_constraint=pointwise_constraint)
+             pointwise_initializer=pointwise_initializer, depthwise_regularizer=depthwise_regularizer,
+             pointwise_regularizer=pointwise_regularizer, depthwise_constraint=depthwise_constraint,
+             pointwise_constraint=pointwise_constraint)
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         channels = self.channels_of(input_shape)
@@ -277,7 +280,8 @@ class _SeparableConv(_Convolution):
 class SeparableConv1D(_SeparableConv):
     """Separable convolution of sequences [batch, steps, channels] → [batch, new steps, filters].
 
-    Weights: depthwise_kernel [kernel_size, channels, depth_multiplier], pointwise_kernel [1, channels * depth_multiplier, filters], bias [filters].
+    Weights: depthwise_kernel [kernel_size, channels, depth_multiplier], pointwise_kernel [1, channels * depth_multiplier, filters], bias
+    [filters].
     """
 
     rank, causal = 1, True

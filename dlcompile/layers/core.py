@@ -23,8 +23,8 @@ class Dense(Layer):
     """
 
     def __init__(self, units: int, activation: Any = None, use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
-                 bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
-                 kernel_constraint: Any = None, bias_constraint: Any = None, **kwargs):
+                 bias_initializer: Any = "zeros", kernel_regularizer: Any = None, bias_regularizer: Any = None,
+                 activity_regularizer: Any = None, kernel_constraint: Any = None, bias_constraint: Any = None, **kwargs):
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         positive(self.name, units=units)
         take(self, units=int(units), activation=activation, use_bias=use_bias, kernel_initializer=kernel_initializer,
@@ -76,7 +76,8 @@ class Identity(Layer):
 class Embedding(Layer):
     """Rows of a table: integers x [batch, …] in [0, input_dim) → [batch, …, output_dim].
 
-    mask_zero: 0 stands for nothing, and the mask says where that is. Weight: embeddings [input_dim, output_dim].
+    mask_zero: 0 stands for nothing, and the mask says where that is.
+    Weight: embeddings [input_dim, output_dim].
     """
 
     def __init__(self, input_dim: int, output_dim: int, embeddings_initializer: Any = "uniform", embeddings_regularizer: Any = None,
@@ -111,7 +112,8 @@ class Embedding(Layer):
 
 
 class Masking(Layer):
-    """x [batch, steps, features] with the mask of the steps in which not all features are `mask_value`; what they are elsewhere is made 0."""
+    """x [batch, steps, features] with the mask of the steps in which not all features are `mask_value`; what they are elsewhere is made
+    0."""
 
     def __init__(self, mask_value: float = 0.0, **kwargs):
         super().__init__(**kwargs)
@@ -133,8 +135,8 @@ class Lambda(Layer):
     """A function of tensors as a layer.
 
     function: of the inputs, and of `mask` and `training` where it has such arguments; arguments: further ones. mask: a mask, or a function
-    (inputs, mask) → mask. output_shape is there for scripts that give it: the shape is seen from the function.
-    A file names the function, and it is found by that name among `custom_objects` or what is registered; a lambda has none and cannot be saved.
+    (inputs, mask) → mask. output_shape is there for scripts that give it: the shape is seen from the function. A file names the function,
+    and it is found by that name among `custom_objects` or what is registered; a lambda has none and cannot be saved.
     """
 
     def __init__(self, function: Callable, output_shape: Any = None, mask: Any = None, arguments: Mapping[str, Any] | None = None, **kwargs):

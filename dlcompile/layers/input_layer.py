@@ -18,9 +18,9 @@ class InputLayer(Layer):
     elements, `config.floatx` by default. optional: whether None may be given for it. input_tensor: a symbolic tensor to be the input.
     """
 
-    def __init__(self, shape: Sequence[int | None] | None = None, batch_size: int | None = None, dtype: Any = None, sparse: bool | None = None,
-                 ragged: bool | None = None, batch_shape: Sequence[int | None] | None = None, input_tensor: KerasTensor | None = None,
-                 optional: bool = False, name: str | None = None, **kwargs):
+    def __init__(self, shape: Sequence[int | None] | None = None, batch_size: int | None = None, dtype: Any = None,
+                 sparse: bool | None = None, ragged: bool | None = None, batch_shape: Sequence[int | None] | None = None,
+                 input_tensor: KerasTensor | None = None, optional: bool = False, name: str | None = None, **kwargs):
         if "input_shape" in kwargs:
             shape = kwargs.pop("input_shape")
         if sparse or ragged:
@@ -30,7 +30,8 @@ class InputLayer(Layer):
         super().__init__(name=name, dtype=dtype or config.floatx(), **kwargs)
         if (shape is None) == (batch_shape is None):
             raise ArgumentError(f"input {self.name!r}: either the shape of one sample is given (shape), or that of a batch (batch_shape)")
-        self.batch_shape: Shape = _checked_shape(self.name, (batch_size, *_sequence(shape)) if batch_shape is None else _sequence(batch_shape))
+        self.batch_shape: Shape = _checked_shape(self.name,
+                                                 (batch_size, *_sequence(shape)) if batch_shape is None else _sequence(batch_shape))
         if not self.batch_shape:
             raise ArgumentError(f"input {self.name!r}: the first axis is that of the batch, so a shape () of all samples is none")
         self.optional, self.built = optional, True

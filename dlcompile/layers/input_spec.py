@@ -39,8 +39,8 @@ class InputSpec:
         return cls(**config)
 
     def __repr__(self) -> str:
-        told = {"shape": self.shape, "ndim": self.ndim if self.shape is None else None, "min_ndim": self.min_ndim, "max_ndim": self.max_ndim,
-                "axes": self.axes or None, "dtype": self.dtype}
+        told = {"shape": self.shape, "ndim": self.ndim if self.shape is None else None, "min_ndim": self.min_ndim,
+                "max_ndim": self.max_ndim, "axes": self.axes or None, "dtype": self.dtype}
         return f"InputSpec({', '.join(f'{key}={value}' for key, value in told.items() if value is not None)})"
 
     def complaint(self, value: Any) -> str | None:

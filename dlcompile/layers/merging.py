@@ -141,8 +141,8 @@ class Concatenate(_Merge):
 
 
 class Dot(_Merge):
-    """Sums of products of its two inputs along an axis of each, sample by sample: [batch, a…, k, b…] and [batch, c…, k, d…] → [batch, a…, b…, c…, d…].
-    Of vectors [batch, 1].
+    """Sums of products of its two inputs along an axis of each, sample by sample: [batch, a…, k, b…] and [batch, c…, k, d…] → [batch, a…,
+    b…, c…, d…]. Of vectors [batch, 1].
 
     axes: the axis, or those of the first and of the second input. normalize: both are divided by their norms along it before.
     """
@@ -223,5 +223,5 @@ def dot(inputs: Sequence[Any], axes: int | Sequence[int] = -1, **kwargs) -> Any:
     return Dot(axes=axes, **kwargs)(inputs)
 
 
-__all__ = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract", "add", "average", "concatenate", "dot", "maximum",
-           "minimum", "multiply", "subtract"]
+__all__ = ["Add", "Average", "Concatenate", "Dot", "Maximum", "Minimum", "Multiply", "Subtract", "add", "average", "concatenate", "dot",
+           "maximum", "minimum", "multiply", "subtract"]

@@ -34,9 +34,9 @@ class _Scaled(Layer):
     def __init__(self, epsilon: float, center: bool, scale: bool, beta_initializer: Any, gamma_initializer: Any, beta_regularizer: Any,
                  gamma_regularizer: Any, beta_constraint: Any, gamma_constraint: Any, **kwargs):
         super().__init__(**kwargs)
-        take(self, epsilon=float(epsilon), center=center, scale=scale, beta_initializer=beta_initializer, gamma_initializer=gamma_initializer,
-             beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer, beta_constraint=beta_constraint,
-             gamma_constraint=gamma_constraint)
+        take(self, epsilon=float(epsilon), center=center, scale=scale, beta_initializer=beta_initializer,
+             gamma_initializer=gamma_initializer, beta_regularizer=beta_regularizer, gamma_regularizer=gamma_regularizer,
+             beta_constraint=beta_constraint, gamma_constraint=gamma_constraint)
         self.supports_masking = True
 
     def add_scale_and_center(self, shape: Sequence[int]) -> None:
@@ -55,8 +55,8 @@ class _Scaled(Layer):
 class BatchNormalization(_Scaled):
     """(x - mean) / √(variance + epsilon) * gamma + beta along an axis, that of the channels as a rule (Ioffe & Szegedy 2015).
 
-    In training, mean and variance are those of the batch, and the moving ones become momentum * moving + (1 - momentum) * batch; otherwise, and where the
-    layer is not `trainable`, they are the moving ones. A mask says which steps are counted.
+    In training, mean and variance are those of the batch, and the moving ones become momentum * moving + (1 - momentum) * batch; otherwise,
+    and where the layer is not `trainable`, they are the moving ones. A mask says which steps are counted.
     Weights, one for each channel: gamma, beta, moving_mean, moving_variance; the last two are not changed by optimizers.
     """
 
@@ -70,8 +70,8 @@ class BatchNormalization(_Scaled):
         if renorm:
             raise ArgumentError(f"layer {self.name!r}: batch renormalisation (renorm=True) is not supported")
         take(self, axis=_axes(self, axis), momentum=float(momentum), moving_mean_initializer=moving_mean_initializer,
-             moving_variance_initializer=moving_variance_initializer, synchronized=synchronized, renorm=renorm, renorm_clipping=renorm_clipping,
-             renorm_momentum=renorm_momentum)
+             moving_variance_initializer=moving_variance_initializer, synchronized=synchronized, renorm=renorm,
+             renorm_clipping=renorm_clipping, renorm_momentum=renorm_momentum)
         if not isinstance(self.axis, int):
             raise ArgumentError(f"layer {self.name!r}: axis is one axis, not {axis!r}")
 
@@ -96,8 +96,8 @@ class BatchNormalization(_Scaled):
         return ops.batch_normalization(x, gamma, beta, mean, variance, axis=axis, epsilon=self.epsilon)
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **told(self, "axis", "momentum", "moving_mean_initializer", "moving_variance_initializer", "synchronized",
-                                               "renorm", "renorm_clipping", "renorm_momentum")}
+        return {**super().get_config(), **told(self, "axis", "momentum", "moving_mean_initializer", "moving_variance_initializer",
+                                               "synchronized", "renorm", "renorm_clipping", "renorm_momentum")}
 
 
 def _moments(x: Tensor, axis: int, mask: Any) -> tuple[Tensor, Tensor]:
@@ -125,14 +125,16 @@ def _along(values: Any, axes: Sequence[int], rank: int) -> Tensor:
 
 
 class LayerNormalization(_Scaled):
-    """(x - mean) / √(variance + epsilon) * gamma + beta, mean and variance being those of each sample along an axis or several (Ba et al. 2016).
+    """(x - mean) / √(variance + epsilon) * gamma + beta, mean and variance being those of each sample along an axis or several (Ba et al.
+    2016).
 
-    With rms_scaling=True x / √(variance + epsilon) * gamma. Weights, of the shape of these axes: gamma, beta.
+    With rms_scaling=True x / √(variance + epsilon) * gamma.
+    Weights, of the shape of these axes: gamma, beta.
     """
 
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
-                 beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", beta_regularizer: Any = None, gamma_regularizer: Any = None,
-                 beta_constraint: Any = None, gamma_constraint: Any = None, **kwargs):
+                 beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", beta_regularizer: Any = None,
+                 gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None, **kwargs):
         self.rms_scaling = bool(kwargs.pop("rms_scaling", False))
         super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint,
                          gamma_constraint, **kwargs)
@@ -197,12 +199,13 @@ class RMSNormalization(Layer):
 class GroupNormalization(_Scaled):
     """(x - mean) / √(variance + epsilon) * gamma + beta, mean and variance being those of each sample and group of channels (Wu & He 2018).
 
-    groups: how many, -1 for one for each channel (which is instance normalisation). axis: that of the channels. Weights, one for each channel: gamma, beta.
+    groups: how many, -1 for one for each channel (which is instance normalisation). axis: that of the channels.
+    Weights, one for each channel: gamma, beta.
     """
 
     def __init__(self, groups: int = 32, axis: int = -1, epsilon: float = 1e-3, center: bool = True, scale: bool = True,
-                 beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", beta_regularizer: Any = None, gamma_regularizer: Any = None,
-                 beta_constraint: Any = None, gamma_constraint: Any = None, **kwargs):
+                 beta_initializer: Any = "zeros", gamma_initializer: Any = "ones", beta_regularizer: Any = None,
+                 gamma_regularizer: Any = None, beta_constraint: Any = None, gamma_constraint: Any = None, **kwargs):
         super().__init__(epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer, gamma_regularizer, beta_constraint,
                          gamma_constraint, **kwargs)
         if groups != -1 and (isinstance(groups, bool) or not isinstance(groups, (int, np.integer)) or groups < 1):

@@ -151,7 +151,8 @@ class GlobalMaxPooling3D(_GlobalMax):
 
 
 class GlobalAveragePooling1D(_GlobalAverage):
-    """The mean of each channel of sequences, of the steps that count where there is a mask: [batch, steps, channels] → [batch, channels]."""
+    """The mean of each channel of sequences, of the steps that count where there is a mask: [batch, steps, channels] → [batch,
+    channels]."""
 
     rank = 1
 

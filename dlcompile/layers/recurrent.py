@@ -35,16 +35,16 @@ from dlcompile.variables import Variable, tracing, untraced
 class RNN(Layer):
     """A cell, or a list of cells one behind the other, applied to each step of sequences [batch, steps, …] → [batch, width].
 
-    return_sequences: the outputs of all steps, [batch, steps, width]. return_state: the last states too. go_backwards: from the last step to the first;
-    outputs are in that order. stateful: the states at the end are those at the beginning of the next call, sample by sample; the number of samples
-    is fixed then. zero_output_for_mask: at a step that a mask leaves out the output is 0, and not the one before. `unroll` is there for scripts
-    that give it.
+    return_sequences: the outputs of all steps, [batch, steps, width]. return_state: the last states too. go_backwards: from the last step
+    to the first; outputs are in that order. stateful: the states at the end are those at the beginning of the next call, sample by sample;
+    the number of samples is fixed then. zero_output_for_mask: at a step that a mask leaves out the output is 0, and not the one before.
+    `unroll` is there for scripts that give it.
     """
 
     untracked = Layer.untracked | {"states"}
 
-    def __init__(self, cell: Any, return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
-                 unroll: bool = False, zero_output_for_mask: bool = False, **kwargs):
+    def __init__(self, cell: Any, return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
+                 stateful: bool = False, unroll: bool = False, zero_output_for_mask: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.cell = StackedRNNCells(cell) if isinstance(cell, (list, tuple)) else cell
         if not hasattr(self.cell, "call"):
@@ -174,7 +174,8 @@ def _type_of_output(step: Any, steps: Tensor, begin: list[Any]) -> TensorType:
 
 
 class _Gated(RNN):
-    """A recurrent layer with a cell of its own, whose arguments it has too. `kind`: the operator that does all steps, in the layout of ONNX."""
+    """A recurrent layer with a cell of its own, whose arguments it has too. `kind`: the operator that does all steps, in the layout of
+    ONNX."""
 
     kind = ""
     cell_type: type[GatedCell]
@@ -212,7 +213,8 @@ class _Gated(RNN):
 
     def is_plain(self) -> bool:
         """Whether the cell computes what the operator does."""
-        return self.cell.activation is activations.tanh and getattr(self.cell, "recurrent_activation", activations.sigmoid) is activations.sigmoid
+        gates = getattr(self.cell, "recurrent_activation", activations.sigmoid)
+        return self.cell.activation is activations.tanh and gates is activations.sigmoid
 
     def operands(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """The weights as the operator has them: w [gates * units, in], r [gates * units, units], b [2 * gates * units] or None."""
@@ -240,10 +242,10 @@ class SimpleRNN(_Gated):
 
     def __init__(self, units: int, activation: Any = "tanh", use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
                  recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-                 recurrent_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
-                 recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
-                 return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
-                 unroll: bool = False, seed: int | None = None, **kwargs):
+                 recurrent_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
+                 kernel_constraint: Any = None, recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
+                 recurrent_dropout: float = 0.0, return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
+                 stateful: bool = False, unroll: bool = False, seed: int | None = None, **kwargs):
         super().__init__(units, layer={"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards,
                                        "stateful": stateful, "unroll": unroll, "activity_regularizer": activity_regularizer}, kwargs=kwargs,
                          activation=activation, use_bias=use_bias, kernel_initializer=kernel_initializer,
@@ -263,11 +265,11 @@ class LSTM(_Gated):
 
     def __init__(self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
                  kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros",
-                 unit_forget_bias: bool = True, kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None,
-                 activity_regularizer: Any = None, kernel_constraint: Any = None, recurrent_constraint: Any = None, bias_constraint: Any = None,
-                 dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None, return_sequences: bool = False,
-                 return_state: bool = False, go_backwards: bool = False, stateful: bool = False, unroll: bool = False, use_cudnn: Any = "auto",
-                 **kwargs):
+                 unit_forget_bias: bool = True, kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
+                 bias_regularizer: Any = None, activity_regularizer: Any = None, kernel_constraint: Any = None,
+                 recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
+                 seed: int | None = None, return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False,
+                 stateful: bool = False, unroll: bool = False, use_cudnn: Any = "auto", **kwargs):
         super().__init__(units, layer={"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards,
                                        "stateful": stateful, "unroll": unroll, "activity_regularizer": activity_regularizer}, kwargs=kwargs,
                          activation=activation, recurrent_activation=recurrent_activation, use_bias=use_bias,
@@ -290,19 +292,19 @@ def _reordered(x: Any) -> Tensor:
 class GRU(_Gated):
     """Gated recurrent unit: sequences [batch, steps, in] → [batch, units] (see `GRUCell`).
 
-    Weights, with gates in the order z, r, h: kernel [in, 3 * units], recurrent_kernel [units, 3 * units], bias [2, 3 * units], or [3 * units] with
-    reset_after=False.
+    Weights, with gates in the order z, r, h: kernel [in, 3 * units], recurrent_kernel [units, 3 * units], bias [2, 3 * units], or [3 *
+    units] with reset_after=False.
     """
 
     kind, cell_type = "gru", GRUCell
 
     def __init__(self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
                  kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros",
-                 kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None, activity_regularizer: Any = None,
-                 kernel_constraint: Any = None, recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
-                 recurrent_dropout: float = 0.0, seed: int | None = None, return_sequences: bool = False, return_state: bool = False,
-                 go_backwards: bool = False, stateful: bool = False, unroll: bool = False, reset_after: bool = True, use_cudnn: Any = "auto",
-                 **kwargs):
+                 kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None,
+                 activity_regularizer: Any = None, kernel_constraint: Any = None, recurrent_constraint: Any = None,
+                 bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None,
+                 return_sequences: bool = False, return_state: bool = False, go_backwards: bool = False, stateful: bool = False,
+                 unroll: bool = False, reset_after: bool = True, use_cudnn: Any = "auto", **kwargs):
         super().__init__(units, layer={"return_sequences": return_sequences, "return_state": return_state, "go_backwards": go_backwards,
                                        "stateful": stateful, "unroll": unroll, "activity_regularizer": activity_regularizer}, kwargs=kwargs,
                          activation=activation, recurrent_activation=recurrent_activation, use_bias=use_bias,
@@ -314,7 +316,8 @@ class GRU(_Gated):
     def operands(self) -> tuple[Tensor, Tensor, Tensor | None]:
         if self.cell.bias is None or not self.cell.reset_after:
             return super().operands()
-        return ops.transpose(self.cell.kernel), ops.transpose(self.cell.recurrent_kernel), ops.reshape(self.cell.bias, (6 * self.cell.units,))
+        return ops.transpose(self.cell.kernel), ops.transpose(self.cell.recurrent_kernel), ops.reshape(self.cell.bias,
+                                                                                                       (6 * self.cell.units,))
 
     def attributes(self) -> dict[str, Any]:
         return {"linear_before_reset": self.cell.reset_after}

@@ -1,7 +1,7 @@
 """One step of a recurrent layer: cells, functions of an input and of states that give an output and new states.
 
-A cell of one's own is a layer with `state_size` (an integer, or a list of such), `call(inputs, states)` → (output, new states), and where the output
-has another width than the first state, `output_size`.
+A cell of one's own is a layer with `state_size` (an integer, or a list of such), `call(inputs, states)` → (output, new states), and where
+the output has another width than the first state, `output_size`.
 """
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ Masks = tuple[Tensor | None, Tensor | None]
 
 def zeros(batch_size: DimLike, width: int, dtype: str) -> Any:
     """Zeros [batch, width]: an array where the batch is a number."""
-    return np.zeros((batch_size, width), as_dtype(dtype)) if isinstance(batch_size, int) else ops.full((batch_size, width), 0, as_dtype(dtype))
+    return np.zeros((batch_size, width), as_dtype(dtype)) if isinstance(batch_size, int) else ops.full((batch_size, width), 0,
+                                                                                                       as_dtype(dtype))
 
 
 def split(x: Any, count: int) -> list[Tensor]:
@@ -47,8 +48,9 @@ class GatedCell(Layer):
 
     def __init__(self, units: int, activation: Any = "tanh", use_bias: bool = True, kernel_initializer: Any = "glorot_uniform",
                  recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros", kernel_regularizer: Any = None,
-                 recurrent_regularizer: Any = None, bias_regularizer: Any = None, kernel_constraint: Any = None, recurrent_constraint: Any = None,
-                 bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None, **kwargs):
+                 recurrent_regularizer: Any = None, bias_regularizer: Any = None, kernel_constraint: Any = None,
+                 recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
+                 seed: int | None = None, **kwargs):
         kwargs.pop("implementation", None)  # how Keras groups the products
         super().__init__(**kwargs)
         positive(self.name, units=units)
@@ -117,8 +119,8 @@ class GatedCell(Layer):
             self._masks = None
 
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), **told(self, "units", "activation", "use_bias", *options_of("kernel", "recurrent", "bias"), "dropout",
-                                               "recurrent_dropout", "seed")}
+        return {**super().get_config(), **told(self, "units", "activation", "use_bias", *options_of("kernel", "recurrent", "bias"),
+                                               "dropout", "recurrent_dropout", "seed")}
 
 
 class SimpleRNNCell(GatedCell):
@@ -130,7 +132,8 @@ class SimpleRNNCell(GatedCell):
 
 
 class LSTMCell(GatedCell):
-    """i, f, o = recurrent_activation(…),  c = f⊙c + i⊙activation(…),  h = o⊙activation(c); gates in the order i, f, c, o (Hochreiter & Schmidhuber 1997).
+    """i, f, o = recurrent_activation(…),  c = f⊙c + i⊙activation(…),  h = o⊙activation(c); gates in the order i, f, c, o (Hochreiter &
+    Schmidhuber 1997).
 
     unit_forget_bias: the bias of f begins with 1.
     """
@@ -139,9 +142,9 @@ class LSTMCell(GatedCell):
 
     def __init__(self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
                  kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros",
-                 unit_forget_bias: bool = True, kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None,
-                 kernel_constraint: Any = None, recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
-                 recurrent_dropout: float = 0.0, seed: int | None = None, **kwargs):
+                 unit_forget_bias: bool = True, kernel_regularizer: Any = None, recurrent_regularizer: Any = None,
+                 bias_regularizer: Any = None, kernel_constraint: Any = None, recurrent_constraint: Any = None, bias_constraint: Any = None,
+                 dropout: float = 0.0, recurrent_dropout: float = 0.0, seed: int | None = None, **kwargs):
         super().__init__(units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
                          recurrent_regularizer, bias_regularizer, kernel_constraint, recurrent_constraint, bias_constraint, dropout,
                          recurrent_dropout, seed, **kwargs)
@@ -174,19 +177,20 @@ class LSTMCell(GatedCell):
 
 
 class GRUCell(GatedCell):
-    """z, r = recurrent_activation(…),  h = z⊙h + (1 - z)⊙activation(x kernel + r⊙(h recurrent_kernel)); gates in the order z, r, h (Cho et al. 2014).
+    """z, r = recurrent_activation(…),  h = z⊙h + (1 - z)⊙activation(x kernel + r⊙(h recurrent_kernel)); gates in the order z, r, h (Cho et
+    al. 2014).
 
-    reset_after: r is applied after the product with the recurrent kernel, as written; otherwise before, to h. The bias is then [2, 3 * units], of the
-    inputs' products and of the states'.
+    reset_after: r is applied after the product with the recurrent kernel, as written; otherwise before, to h. The bias is then [2, 3 *
+    units], of the inputs' products and of the states'.
     """
 
     gates = 3
 
     def __init__(self, units: int, activation: Any = "tanh", recurrent_activation: Any = "sigmoid", use_bias: bool = True,
                  kernel_initializer: Any = "glorot_uniform", recurrent_initializer: Any = "orthogonal", bias_initializer: Any = "zeros",
-                 kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None, kernel_constraint: Any = None,
-                 recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0, recurrent_dropout: float = 0.0,
-                 reset_after: bool = True, seed: int | None = None, **kwargs):
+                 kernel_regularizer: Any = None, recurrent_regularizer: Any = None, bias_regularizer: Any = None,
+                 kernel_constraint: Any = None, recurrent_constraint: Any = None, bias_constraint: Any = None, dropout: float = 0.0,
+                 recurrent_dropout: float = 0.0, reset_after: bool = True, seed: int | None = None, **kwargs):
         super().__init__(units, activation, use_bias, kernel_initializer, recurrent_initializer, bias_initializer, kernel_regularizer,
                          recurrent_regularizer, bias_regularizer, kernel_constraint, recurrent_constraint, bias_constraint, dropout,
                          recurrent_dropout, seed, **kwargs)

@@ -64,7 +64,8 @@ class _SpatialDropout(Dropout):
 
     spatial = 0
 
-    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, name: str | None = None, dtype: Any = None, **kwargs):
+    def __init__(self, rate: float, data_format: str | None = None, seed: int | None = None, name: str | None = None, dtype: Any = None,
+                 **kwargs):
         super().__init__(rate, seed=seed, name=name, dtype=dtype, **kwargs)
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.spatial + 2)
@@ -137,8 +138,8 @@ class GaussianNoise(Layer):
 
 
 class AlphaDropout(Dropout):
-    """Dropout that keeps mean and variance of what `selu` returns: what is dropped becomes the value that selu has at -∞, and all are scaled and
-    shifted (Klambauer et al. 2017)."""
+    """Dropout that keeps mean and variance of what `selu` returns: what is dropped becomes the value that selu has at -∞, and all are
+    scaled and shifted (Klambauer et al. 2017)."""
 
     def disturbed(self, inputs: Tensor) -> Tensor:
         lowest = -1.6732632423543772 * 1.0507009873554805

@@ -3,8 +3,8 @@
     x = Input((3,))                  # a KerasTensor: shape (None, 3), no values
     y = Dense(2)(x)                  # another one, whose history is this call
 
-A `KerasTensor` has a type with symbolic dimensions, as tensors of a graph do, so that what a layer makes of it is found by tracing the layer once.
-Functions of `dlcompile.ops` and Python's operators work on it too: they become operations of the model (`OpsFunction`).
+A `KerasTensor` has a type with symbolic dimensions, as tensors of a graph do, so that what a layer makes of it is found by tracing the
+layer once. Functions of `dlcompile.ops` and Python's operators work on it too: they become operations of the model (`OpsFunction`).
 """
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ def has_symbols(*structures: Any) -> bool:
 class Call:
     """An operation applied to symbolic tensors: an edge of a functional model.
 
-    inputs: the symbolic tensors among the arguments. outputs: the leaves of the result, symbolic tensors as a rule; `result` has their structure.
+    inputs: the symbolic tensors among the arguments. outputs: the leaves of the result, symbolic tensors as a rule; `result` has their
+    structure.
     """
 
     def __init__(self, operation: Operation, args: tuple, kwargs: Mapping[str, Any], result: Any):

@@ -1,6 +1,7 @@
 """What belongs to a layer: the variables and layers among its attributes, and in lists, tuples, dictionaries and sets that are attributes.
 
-Nothing is noted when an attribute is assigned; what there is is looked up when it is asked for. So a list may grow, and an attribute may go.
+Nothing is noted when an attribute is assigned; what there is is looked up when it is asked for. So a list may grow, and an attribute may
+go.
 """
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Windows over the spatial axes of images, for convolutions and pooling: sizes and steps for each axis, and padding by its names in Keras."""
+"""Windows over the spatial axes of images, for convolutions and pooling: sizes and steps for each axis, and padding by its names in
+Keras."""
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -31,17 +32,18 @@ def padding_name(layer: Layer, padding: Any, causal: bool = False) -> str:
 
 def amounts(padding: str, sizes: Sequence[DimLike], kernel: Sequence[int], strides: Sequence[int],
             dilation: Sequence[int]) -> tuple[tuple[DimLike, DimLike], ...]:
-    """How much a padding adds (before, after) each axis: "valid" nothing, "causal" all of it before, so that no window reads what comes later,
-    "same" as much as makes ceil(size / stride) windows, the odd one after."""
+    """How much a padding adds (before, after) each axis: "valid" nothing, "causal" all of it before, so that no window reads what comes
+    later, "same" as much as makes ceil(size / stride) windows, the odd one after."""
     found: list[tuple[DimLike, DimLike]] = []
     for size, k, stride, d in zip(sizes, kernel, strides, dilation):
         reach = (k - 1) * d + 1
-        if padding == "valid":
+        if padding == "valid" or reach == 1:
             found.append((0, 0))
         elif padding == "causal":
             found.append((reach - 1, 0))
         else:
-            total = reach - 1 if stride == 1 else dim_max((ceildiv(size, stride) - 1) * stride + reach - size, 0)
+            total = reach - 1 if stride == 1 else (ceildiv(size, stride) - 1) * stride + reach - size
+            total = total if reach >= stride else dim_max(total, 0)  # otherwise it is not negative
             found.append((floordiv(total, 2), total - floordiv(total, 2)))
     return tuple(found)
 

@@ -10,6 +10,7 @@ from dlcompile.graph import Tensor
 from dlcompile.layers.base import Layer, scalar
 from dlcompile.layers.input_spec import InputSpec
 from dlcompile.layers.options import one_of
+from dlcompile.layers.tracking import own_variables
 from dlcompile.loops import scan
 from dlcompile.registry import deserialize, serialize
 
@@ -39,7 +40,8 @@ class Wrapper(Layer):
 class TimeDistributed(Wrapper):
     """A layer applied to each step of its input: [batch, steps, …] → [batch, steps, …].
 
-    All steps are handed to the layer at once, as if they were samples; in training, a layer that keeps statistics is given one step after the other.
+    All steps are handed to the layer at once, as if they were samples; in training, a layer that keeps statistics is given one step after
+    the other.
     """
 
     def __init__(self, layer: Layer, **kwargs):
@@ -53,9 +55,10 @@ class TimeDistributed(Wrapper):
     def call(self, inputs: Tensor, training: bool | None = None, mask: Any = None) -> Any:
         arguments = {} if training is None or not self.layer.call_signature.training else {"training": training}
         masked = mask is not None and "mask" in self.layer.call_signature.names
-        if mask is not None and (mask.rank < 2 or any(isinstance(m, int) and isinstance(n, int) and m != n for m, n in zip(mask.shape[:2], inputs.shape))):
+        if mask is not None and (mask.rank < 2 or any(isinstance(m, int) and isinstance(n, int) and m != n for m, n in zip(mask.shape[:2],
+                                                                                                                           inputs.shape))):
             raise ShapeError(f"layer {self.name!r}: a mask is [batch, steps, …], for an input {inputs.type} not {mask.type}")
-        if training and any(not v.trainable for layer in self.layer.flatten_layers() if layer.trainable for v in layer.non_trainable_weights):
+        if training and any(not v.trainable for inner in self.layer.flatten_layers() if inner.trainable for v in own_variables(inner)):
             return self._one_by_one(inputs, mask if masked else None, arguments)
         batch, steps = inputs.shape[:2]
         if masked:
@@ -82,19 +85,20 @@ MERGE_MODES = ("sum", "mul", "ave", "concat", None)
 class Bidirectional(Layer):
     """A recurrent layer from the first step to the last, and one from the last to the first, on the same sequences.
 
-    layer: the first; the second is one like it, or `backward_layer`. merge_mode: what becomes of the two outputs: "concat", "sum", "mul", "ave"
-    (the mean), or None for both of them. With return_state the states of the first come first.
+    layer: the first; the second is one like it, or `backward_layer`. merge_mode: what becomes of the two outputs: "concat", "sum", "mul",
+    "ave" (the mean), or None for both of them. With return_state the states of the first come first.
     """
 
-    def __init__(self, layer: Layer, merge_mode: str | None = "concat", weights: Sequence[Any] | None = None, backward_layer: Layer | None = None,
-                 **kwargs):
+    def __init__(self, layer: Layer, merge_mode: str | None = "concat", weights: Sequence[Any] | None = None,
+                 backward_layer: Layer | None = None, **kwargs):
         super().__init__(**kwargs)
         for what in (layer, *(() if backward_layer is None else (backward_layer,))):
             if not isinstance(what, Layer) or not hasattr(what, "go_backwards"):
                 raise ArgumentError(f"layer {self.name!r} goes over sequences by a recurrent layer, not by {type(what).__name__}")
         self.merge_mode = one_of(f"layer {self.name!r}", "merge_mode", merge_mode, MERGE_MODES)
         self.forward_layer = _like(layer, f"forward_{layer.name.removeprefix('forward_')}")
-        self.backward_layer = backward_layer or _like(layer, f"backward_{layer.name.removeprefix('backward_')}", go_backwards=not layer.go_backwards)
+        self.backward_layer = backward_layer or _like(layer, f"backward_{layer.name.removeprefix('backward_')}",
+                                                      go_backwards=not layer.go_backwards)
         self._given_backward = backward_layer is not None
         self._check()
         self.return_sequences, self.return_state, self.stateful = layer.return_sequences, layer.return_state, layer.stateful

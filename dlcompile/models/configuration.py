@@ -3,8 +3,8 @@
     {"layers": [{"module", "class_name", "config", "name", "inbound_nodes": [{"args": […], "kwargs": {…}}]}, …],
      "input_layers": ["input_layer", 0, 0], "output_layers": …}
 
-A symbolic tensor is written as {"class_name": "__keras_tensor__", "config": {"keras_history": [layer, call, output]}}, and [layer, call, output] where
-nothing else can stand. Slices, tuples and the like, which JSON does not have, are objects with a class name too.
+A symbolic tensor is written as {"class_name": "__keras_tensor__", "config": {"keras_history": [layer, call, output]}}, and [layer, call,
+output] where nothing else can stand. Slices, tuples and the like, which JSON does not have, are objects with a class name too.
 """
 from __future__ import annotations
 

@@ -23,8 +23,9 @@ FORMATS = {".onnx": "onnx", ".so": "library", ".dylib": "library", ".dll": "libr
 def graph_of(model: Model, batch: int | None = None, training: bool = False) -> Graph:
     """A model as a graph, with its weights as constants.
 
-    batch: how many samples it takes; None: any number, a dimension `batch`. training: as it computes in training; what it would assign to variables
-    then, and the next random numbers, are no part of the graph. ArgumentError for a model that has not been told the shapes of its inputs.
+    batch: how many samples it takes; None: any number, a dimension `batch`. training: as it computes in training; what it would assign to
+    variables then, and the next random numbers, are no part of the graph. ArgumentError for a model that has not been told the shapes of
+    its inputs.
     """
     arguments = {name: tree.map_structure(lambda t: make_input(t.name, t.type.dtype, _with_batch(t.type, batch).shape), structure)
                  for name, structure in model.symbolic_arguments().items()}
@@ -71,8 +72,8 @@ def export_model(model: Model, filepath: str | os.PathLike, format: str | None =
                  verbose: bool = False, **kwargs) -> Path:
     """Write a model as ONNX, or as a library with its header, and return the path.
 
-    format: "onnx" or "library"; by default what the end of the name says (.onnx; .so, .dylib, .dll). batch: as for `graph_of`. Further arguments
-    are those of `export_onnx` or `compile_library`. `verbose` is there for scripts that give it.
+    format: "onnx" or "library"; by default what the end of the name says (.onnx; .so, .dylib, .dll). batch: as for `graph_of`. Further
+    arguments are those of `export_onnx` or `compile_library`. `verbose` is there for scripts that give it.
     """
     path = Path(filepath)
     format = format or FORMATS.get(path.suffix.lower())  # noqa: A001

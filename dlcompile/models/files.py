@@ -1,4 +1,5 @@
-"""Files: written whole or not at all, and tensors in the format safetensors, which holds names, types, shapes and bytes, and nothing to execute."""
+"""Files: written whole or not at all, and tensors in the format safetensors, which holds names, types, shapes and bytes, and nothing to
+execute."""
 from __future__ import annotations
 
 import contextlib
@@ -14,14 +15,14 @@ from safetensors.numpy import save
 
 from dlcompile.errors import ArgumentError, InvalidModelError
 
-TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16, "I64": np.int64, "I32": np.int32, "I16": np.int16,
-         "I8": np.int8, "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8, "BOOL": np.bool_}
+TYPES = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": ml_dtypes.bfloat16, "I64": np.int64, "I32": np.int32,
+         "I16": np.int16, "I8": np.int8, "U64": np.uint64, "U32": np.uint32, "U16": np.uint16, "U8": np.uint8, "BOOL": np.bool_}
 """the format's name of a type → the type"""
 
 
 def write_whole(path: str | os.PathLike, data: bytes, overwrite: bool = True) -> None:
-    """Write a file so that at any time there is the old one or the new one. ArgumentError where it cannot be written, or is there and must not be
-    overwritten."""
+    """Write a file so that at any time there is the old one or the new one. ArgumentError where it cannot be written, or is there and must
+    not be overwritten."""
     path = Path(path)
     if path.exists() and not overwrite:
         raise ArgumentError(f"{path} exists already; overwrite=True replaces it")

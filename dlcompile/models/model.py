@@ -44,6 +44,8 @@ class Model(Trainer, Layer):
     """
 
     untracked = Layer.untracked | {"_network"}
+    is_chain = False
+    """whether its layers are one behind the other by its kind"""
 
     def __new__(cls, *args, **kwargs):
         model = super().__new__(cls, *args, **kwargs)
@@ -159,8 +161,8 @@ class Model(Trainer, Layer):
                              for name, value in tensors.items()}
 
     def symbolic_arguments(self) -> dict[str, Any]:
-        """{argument of `call`: symbolic tensors, in its structure}: the inputs of a functional model; for any other those that are like what it
-        was first called with, for any number of samples. ArgumentError before that is known."""
+        """{argument of `call`: symbolic tensors, in its structure}: the inputs of a functional model; for any other those that are like
+        what it was first called with, for any number of samples. ArgumentError before that is known."""
         if self._network is not None:
             return {next(iter(self.call_signature.names)): self._network.inputs_structure}
         if not self._build_types:
@@ -176,7 +178,8 @@ class Model(Trainer, Layer):
         return type(self).build is Model.build
 
     def build(self, input_shape: Any = None) -> None:
-        """Make the variables of a model that is a class, by tracing `call` for inputs of the given shape (or list or dictionary of shapes)."""
+        """Make the variables of a model that is a class, by tracing `call` for inputs of the given shape (or list or dictionary of
+        shapes)."""
         if self.built or self._network is not None:
             return
         if input_shape is None:
@@ -188,9 +191,9 @@ class Model(Trainer, Layer):
                 expand_nested: bool = False, show_trainable: bool = False, layer_range: Sequence[str] | None = None) -> None:
         """Print a table of the layers: the shapes of their outputs, how many weights they have, and what they are connected to.
 
-        line_length: the width in characters. print_fn: what is called with the text, instead of printing it. expand_nested: the layers of models
-        in the model too. show_trainable: a column that says which layers are trained. layer_range: (first, last) name of the layers to show,
-        as regular expressions. `positions` is there for scripts that give it: columns are as wide as what is in them.
+        line_length: the width in characters. print_fn: what is called with the text, instead of printing it. expand_nested: the layers of
+        models in the model too. show_trainable: a column that says which layers are trained. layer_range: (first, last) name of the layers
+        to show, as regular expressions. `positions` is there for scripts that give it: columns are as wide as what is in them.
         """
         print_summary(self, line_length=line_length, print_fn=print_fn, expand_nested=expand_nested, show_trainable=show_trainable,
                       layer_range=layer_range)
@@ -224,8 +227,8 @@ class Model(Trainer, Layer):
     def load_weights(self, filepath: str | os.PathLike, skip_mismatch: bool = False) -> None:
         """Read the weights that `save_weights` has written, from a file of its own or from that of a whole model.
 
-        InvalidModelError where the file is damaged, or where it does not have the weights of this model; with `skip_mismatch` what does not fit is
-        left as it is.
+        InvalidModelError where the file is damaged, or where it does not have the weights of this model; with `skip_mismatch` what does not
+        fit is left as it is.
         """
         load_weights(self, filepath, skip_mismatch)
 

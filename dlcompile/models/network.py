@@ -125,11 +125,11 @@ def _is_input(tensor: KerasTensor) -> bool:
 def _ordered(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[list[Call], list[Operation]]:
     """The calls, in an order in which they can be made, and the operations. ArgumentError where an output depends on another input.
 
-    Operations are ordered as in Keras, which the order of a model's weights follows: by depth, the number of calls on the longest way from an
-    operation to an output, and where that is the same, by when a search from the outputs meets them first.
+    Operations are ordered as in Keras, which the order of a model's weights follows: by depth, the number of calls on the longest way from
+    an operation to an output, and where that is the same, by when a search from the outputs meets them first.
     """
     calls, met = _reached(outputs)
-    declared = {_origin(t) for t in inputs}
+    declared = dict.fromkeys(_origin(t) for t in inputs)
     for call in calls:
         if isinstance(call.operation, InputLayer) and call not in declared:
             raise _undeclared(call, inputs)
@@ -148,8 +148,8 @@ def _ordered(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[lis
 
 
 def _reached(outputs: list[KerasTensor], begin: Collection[KerasTensor] = ()) -> tuple[list[Call], dict[Operation, int]]:
-    """The calls between the tensors `begin` (by default the inputs of all) and some outputs, parents first, and the number of each operation in the
-    order in which a search from the outputs, depth first, meets it."""
+    """The calls between the tensors `begin` (by default the inputs of all) and some outputs, parents first, and the number of each
+    operation in the order in which a search from the outputs, depth first, meets it."""
     calls: list[Call] = []
     state: dict[Call, bool] = {}  # False while on the stack, True when done
     met: dict[Operation, int] = {}

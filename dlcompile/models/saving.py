@@ -47,9 +47,9 @@ def load_model(filepath: str | os.PathLike, custom_objects: Mapping[str, Any] | 
                safe_mode: bool = True) -> Any:
     """The model of a file that `save_model` has written.
 
-    custom_objects: {name: class or function} of what is not dlcompile's own and not registered. compile: whether it is compiled for training as it
-    was when it was saved. `safe_mode` is there for scripts that give it: no file can bring code along.
-    InvalidModelError for a file that is damaged or no model, ArgumentError for a name in it that means nothing.
+    custom_objects: {name: class or function} of what is not dlcompile's own and not registered. compile: whether it is compiled for
+    training as it was when it was saved. `safe_mode` is there for scripts that give it: no file can bring code along. InvalidModelError for
+    a file that is damaged or no model, ArgumentError for a name in it that means nothing.
     """
     read = _reader(read_whole(filepath), str(filepath))
     config = _parsed(read(CONFIG), f"{filepath}: {CONFIG}")
@@ -68,7 +68,7 @@ def _made(config: dict[str, Any], where: str) -> Model:
         model = deserialize({key: value for key, value in config.items() if key != "build_config"})
         if isinstance(model, Model) and not model.built and config.get("build_config"):
             model.build_from_config(config["build_config"])
-    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
         if isinstance(error, Error):
             raise
         raise InvalidModelError(f"the configuration in {where} describes no model: {type(error).__name__}: {error}") from error
@@ -92,7 +92,8 @@ def _parsed(data: bytes | None, where: str) -> dict[str, Any]:
 
 
 def _reader(data: bytes, where: str) -> Callable[[str], bytes | None]:
-    """A function that gives the parts of a file by name, None for one that is not there. InvalidModelError for a file that is no model's."""
+    """A function that gives the parts of a file by name, None for one that is not there. InvalidModelError for a file that is no
+    model's."""
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         entries = {entry.filename: entry for entry in archive.infolist()}

@@ -20,11 +20,12 @@ class Sequential(Model):
 
         model = Sequential([Input((28, 28, 1)), Flatten(), Dense(10)])
 
-    The weights are made as soon as the shape of the input is known: from an `Input` at the beginning, by `build(input_shape)`, or from what the
-    model is first called with.
+    The weights are made as soon as the shape of the input is known: from an `Input` at the beginning, by `build(input_shape)`, or from what
+    the model is first called with.
     """
 
     untracked = Model.untracked | {"_layers"}
+    is_chain = True
 
     def __init__(self, layers: Iterable[Layer] | None = None, trainable: bool = True, name: str | None = None, **kwargs):
         self._layers: list[Layer] = []
@@ -120,7 +121,10 @@ class Sequential(Model):
 
     def _input_type(self) -> str:
         """What the first layer takes: integers, if it looks things up."""
-        return "int32" if isinstance(self.layers[0], Embedding) else self.compute_dtype
+        first = self.layers[0]
+        while isinstance(first, Sequential) and first.layers:
+            first = first.layers[0]
+        return "int32" if isinstance(first, Embedding) else self.compute_dtype
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self._network is None:

@@ -31,7 +31,7 @@ SHARES = {False: (0.45, 0.35, 0.2), True: (0.3, 0.26, 0.18, 0.26)}
 def print_summary(model: Model, line_length: int | None = None, print_fn: Callable[[str], Any] | None = None, expand_nested: bool = False,
                   show_trainable: bool = False, layer_range: Sequence[str] | None = None) -> None:
     """Print the table, or call `print_fn` with it. The arguments are those of `Model.summary`."""
-    operations = list(model._network.operations) if type(model).__name__ != "Sequential" and model._network is not None else list(model.layers)
+    operations = list(model._network.operations) if model._network is not None and not model.is_chain else list(model.layers)
     calls = None if model._network is None or _is_chain(model) else set(model._network.calls)
     table = _table(_part(operations, layer_range), calls, line_length, expand_nested, show_trainable)
     console = Console(highlight=False, **({} if print_fn is None else {"force_terminal": False, "color_system": None}),
@@ -48,7 +48,7 @@ def print_summary(model: Model, line_length: int | None = None, print_fn: Callab
 
 def _is_chain(model: Model) -> bool:
     """Whether each layer has one input and is called once, so that the order of the rows says what is connected to what."""
-    if type(model).__name__ == "Sequential":
+    if model.is_chain:
         return True
     calls = model._network.calls
     heads = [parent for call in calls for parent in call.parents]

@@ -69,7 +69,7 @@ def _children(layer: Layer) -> list[tuple[str, Layer]]:
         kind = class_name(type(inner))
         named.append((f"{kind}_{counts[kind]}" if counts[kind] else kind, inner))
         counts[kind] += 1
-    return [*named, *owned(layer, Layer)]
+    return [*named, *((path.lstrip("_"), inner) for path, inner in owned(layer, Layer))]
 
 
 def pack_weights(model: Layer) -> bytes:
@@ -80,7 +80,8 @@ def pack_weights(model: Layer) -> bytes:
 def unpack_weights(model: Layer, data: bytes, where: str, skip_mismatch: bool = False) -> None:
     """Give a model the weights of a file: all of them or, where something does not fit, none.
 
-    InvalidModelError naming what is missing, what the model does not have, and what has another shape; with `skip_mismatch` that is left out.
+    InvalidModelError naming what is missing, what the model does not have, and what has another shape; with `skip_mismatch` that is left
+    out.
     """
     arrays, variables = unpack_tensors(data, where), named_variables(model)
     if not model.built:
@@ -99,8 +100,8 @@ def _complaints(arrays: dict[str, np.ndarray], variables: dict[str, Variable]) -
     unknown = [name for name in sorted(arrays) if name not in variables and not name.startswith(RANDOM)]
     others = [f"{name} has shape {arrays[name].shape} there and {variable.shape} in the model" for name, variable in variables.items()
               if name in arrays and arrays[name].shape != variable.shape]
-    return [*([f"missing there: {_some(missing)}"] if missing else []), *([f"not in the model: {_some(unknown)}"] if unknown else []), *others[:5],
-            *([f"and {len(others) - 5} more of other shapes"] if len(others) > 5 else [])]
+    return [*([f"missing there: {_some(missing)}"] if missing else []), *([f"not in the model: {_some(unknown)}"] if unknown else []),
+            *others[:5], *([f"and {len(others) - 5} more of other shapes"] if len(others) > 5 else [])]
 
 
 def _some(names: list[str]) -> str:

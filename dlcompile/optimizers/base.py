@@ -297,6 +297,10 @@ class Optimizer:
         variables, pattern = self._undecayed
         return variable not in variables and not (pattern is not None and pattern.search(variable.name))
 
+    def averages(self) -> list[tuple[Variable, Variable]]:
+        """(variable, its moving average), where they are kept."""
+        return [(variable, self.slot("average", variable)) for variable in self._places] if self.use_ema and self.built else []
+
     def finalize_variable_values(self, var_list: Iterable[Variable]) -> None:
         """At the end of training: the moving averages take the variables' place, where they are kept."""
         if self.use_ema:

@@ -20,14 +20,14 @@ from dlcompile import config, ops, optimizers, tree
 from dlcompile.autodiff import gradients
 from dlcompile.callbacks import CallbackList, History
 from dlcompile.callbacks.base import plain_logs
+from dlcompile.data.batches import unpack_x_y_sample_weight
+from dlcompile.data.sources import as_arrays, source, split
 from dlcompile.errors import ArgumentError
 from dlcompile.graph import Tensor, as_dtype
 from dlcompile.metrics import Mean, Metric
 from dlcompile.registry import deserialize, serialize
-from dlcompile.training.data import as_arrays, source, split
 from dlcompile.training.outputs import OutputLosses, OutputMetrics
 from dlcompile.training.step import Step
-from dlcompile.utils.arrays import unpack_x_y_sample_weight
 
 Logs = dict[str, Any]
 
@@ -58,6 +58,7 @@ class Trainer:
         self._compile_arguments: dict[str, Any] = {}
         self._initial_epoch: int | None = None
         self._steps: dict[str, Step] = {}
+        self._trained: list[int] | None = None  # which variables the last fit has trained
 
     # -- compiling ------------------------------------------------------------------------------------------------------------
     def compile(self, optimizer: Any = "rmsprop", loss: Any = None, loss_weights: Any = None, metrics: Any = None, weighted_metrics: Any = None,
@@ -79,7 +80,7 @@ class Trainer:
         self._loss_tracker = Mean(name="loss")
         self.run_eagerly, self.steps_per_execution, self.jit_compile = run_eagerly, steps_per_execution, jit_compile
         self.stop_training = False
-        self._steps = {}
+        self._steps, self._trained = {}, None
         self._compile_arguments = {"optimizer": self.optimizer, "loss": loss, "loss_weights": loss_weights, "metrics": metrics,
                                    "weighted_metrics": weighted_metrics}
         self.compiled = True
@@ -244,6 +245,9 @@ class Trainer:
                              steps=validation_steps, what="validation_data")
         steps = make_callbacks(callbacks, self, history=True, verbose=verbose, epochs=epochs, steps=batches.steps)
         step = self.make_train_function()
+        if self._trained not in (None, [id(v) for v in self.trainable_variables]):
+            warnings.warn(f"model {self.name!r}: layers have become trainable, or are no longer, since the last fit(); that takes effect with the next "
+                          "compile()", stacklevel=2)
         self.stop_training = False
         self._initial_epoch = None
         logs: Logs = {}
@@ -274,6 +278,7 @@ class Trainer:
                 break
         if self.optimizer is not None and self.optimizer.built:
             self.optimizer.finalize_variable_values(self.trainable_variables)
+        self._trained = [id(v) for v in self.trainable_variables]
         steps.on_train_end(logs)
         return self.history
 

@@ -101,3 +101,33 @@ def test_a_learning_rate_that_cannot_be_set(model):
     model.compile(optimizers.SGD(schedules.ExponentialDecay(0.1, 1, 0.5)), "mse")
     with pytest.raises(ArgumentError, match="comes from ExponentialDecay"):
         model.fit(X, Y, verbose=0, callbacks=[callbacks.LearningRateScheduler(lambda epoch: 0.1)])
+
+
+def test_averages_while_it_is_evaluated(model):
+    model.compile(optimizers.SGD(0.125, use_ema=True, ema_momentum=0.5), "mse")
+    seen = {}
+
+    class Look(callbacks.Callback):
+        def on_test_batch_begin(self, batch, logs=None):
+            seen["test"] = self.model.layers[0].kernel.numpy()
+
+        def on_epoch_end(self, epoch, logs=None):
+            seen["epoch"] = self.model.layers[0].kernel.numpy()
+
+    start = model.layers[0].kernel.numpy()
+    plain = type(model).from_config(model.get_config())
+    plain.set_weights(model.get_weights())
+    plain.compile(optimizers.SGD(0.125), "mse")
+    steps = []
+    for _ in range(2):
+        plain.fit(X, Y, verbose=0, batch_size=12)
+        steps.append(plain.layers[0].kernel.numpy())
+    model.fit(X, Y, epochs=2, batch_size=12, validation_data=(X, Y), verbose=0, callbacks=[callbacks.SwapEMAWeights(), Look()])
+    average = 0.5 * steps[0] + 0.5 * steps[1]
+    np.testing.assert_allclose(seen["test"], average, rtol=1e-5)
+    np.testing.assert_allclose(seen["epoch"], steps[1], rtol=1e-5)
+    np.testing.assert_allclose(model.layers[0].kernel.numpy(), average, rtol=1e-5)  # at the end they stay
+    assert not np.allclose(start, average)
+    model.compile("sgd", "mse")
+    with pytest.raises(ArgumentError, match="use_ema=True"):
+        model.fit(X, Y, verbose=0, validation_data=(X, Y), callbacks=[callbacks.SwapEMAWeights()])

@@ -31,8 +31,8 @@ def again(layer: Layer) -> Layer:
 
 
 def check(layer: Layer, inputs: Any, expected: np.ndarray, rtol: float = 1e-5, atol: float = 1e-5, **kwargs) -> np.ndarray:
-    """What a layer computes of arrays is what is expected; the same with a layer that is made of its configuration and given its weights, and with a
-    symbolic input the shape is the same too."""
+    """What a layer computes of arrays is what is expected; the same with a layer that is made of its configuration and given its weights,
+    and with a symbolic input the shape is the same too."""
     found = layer(inputs, **kwargs)
     np.testing.assert_allclose(found, expected, rtol=rtol, atol=atol)
     assert found.dtype == np.asarray(expected).dtype or found.dtype == np.float32

@@ -41,8 +41,9 @@ def test_repeating(rank: int) -> None:
             check(getattr(layers, f"UpSampling{rank}D")(size, data_format="channels_first"), first(x), first(y))
 
 
-@pytest.mark.parametrize("interpolation, attributes", [("bilinear", {"mode": "linear"}), ("bicubic", {"mode": "cubic", "cubic_coeff_a": -0.5,
-                                                                                                     "exclude_outside": 1})])
+@pytest.mark.parametrize("interpolation, attributes", [("bilinear", {"mode": "linear"}), ("bicubic", {"mode": "cubic",
+                                                                                                      "cubic_coeff_a": -0.5,
+                                                                                                      "exclude_outside": 1})])
 def test_interpolation(interpolation, attributes) -> None:
     node = onnx.helper.make_node("Resize", ["x", "", "scales"], ["y"], **attributes)
     graph = onnx.helper.make_graph([node], "g", [onnx.helper.make_tensor_value_info(n, 1, None) for n in ("x", "scales")],

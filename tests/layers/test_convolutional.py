@@ -17,8 +17,8 @@ OPTIONS = [{}, {"padding": "same"}, {"strides": 2}, {"padding": "same", "strides
 def checked(layer, x, expected) -> None:
     """The same with channels last and channels first."""
     rank = x.ndim - 2
-    check(layer, x if layer.data_format == "channels_last" else first(x), expected if layer.data_format == "channels_last" else first(expected),
-          rtol=1e-4, atol=1e-4)
+    check(layer, x if layer.data_format == "channels_last" else first(x),
+          expected if layer.data_format == "channels_last" else first(expected), rtol=1e-4, atol=1e-4)
     assert layer.rank == rank
 
 
@@ -77,7 +77,8 @@ def test_depthwise_and_separable(rank: int, options: dict, data_format: str) -> 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("rank, options", [(rank, o) for rank in (1, 2, 3) for o in (
-    {}, {"strides": 2}, {"strides": 2, "padding": "same"}, {"strides": 3, "kernel_size": 2}, {"strides": 2, "kernel_size": 4, "padding": "same"},
+    {}, {"strides": 2}, {"strides": 2, "padding": "same"}, {"strides": 3, "kernel_size": 2}, {"strides": 2, "kernel_size": 4,
+                                                                                              "padding": "same"},
     {"dilation_rate": 2}, {"strides": 2, "output_padding": 1}, {"strides": 3, "output_padding": 1, "padding": "same"})], ids=str)
 def test_transposed_convolution(rank: int, options: dict, data_format: str) -> None:
     options = {"kernel_size": 3, **options}
@@ -132,8 +133,8 @@ def test_names_of_old() -> None:
 def test_errors() -> None:
     for arguments, what in (({"filters": 0}, "filters is a positive integer"), ({"groups": 4}, "6 filters cannot be divided into 4 groups"),
                             ({"kernel_size": (3, 3, 3)}, "kernel_size is an integer >= 1, or 2"), ({"kernel_size": 0}, "kernel_size"),
-                            ({"strides": (1, 0)}, "strides"), ({"dilation_rate": 1.5}, "dilation_rate"), ({"padding": "full"}, "padding is 'valid'"),
-                            ({"data_format": "first"}, "data_format")):
+                            ({"strides": (1, 0)}, "strides"), ({"dilation_rate": 1.5}, "dilation_rate"),
+                            ({"padding": "full"}, "padding is 'valid'"), ({"data_format": "first"}, "data_format")):
         with pytest.raises(ArgumentError, match=what):
             layers.Conv2D(**{"filters": 6, "kernel_size": 3, **arguments})
     with pytest.raises(ArgumentError, match="4 channels of its input cannot be divided into 3 groups"):

@@ -46,9 +46,11 @@ def test_concatenate_symbols() -> None:
     assert layers.Concatenate()([Input((None, 4)), Input((3, 5))]).shape == (None, 3, 9)
 
 
-@pytest.mark.parametrize("axes, a, b, formula", [
-    (1, A[:, 0], B[:, 0], "bi,bi->b"), (2, A, B, "bik,bjk->bij"), ((1, 1), A, B, "bki,bkj->bij"), ((2, 1), A, normal(2, 4, 5), "bik,bkj->bij"),
-    (-1, A, B[:, 0], "bik,bk->bi"), ((1, 2), normal(2, 3, 5), normal(2, 10, 3), "bki,bjk->bij"), ((2, 2), normal(2, 3, 4, 5), normal(2, 6, 4), "bikj,blk->bijl")])
+@pytest.mark.parametrize("axes, a, b, formula", [(1, A[:, 0], B[:, 0], "bi,bi->b"), (2, A, B, "bik,bjk->bij"),
+                                                 ((1, 1), A, B, "bki,bkj->bij"), ((2, 1), A, normal(2, 4, 5), "bik,bkj->bij"),
+                                                 (-1, A, B[:, 0], "bik,bk->bi"),
+                                                 ((1, 2), normal(2, 3, 5), normal(2, 10, 3), "bki,bjk->bij"),
+                                                 ((2, 2), normal(2, 3, 4, 5), normal(2, 6, 4), "bikj,blk->bijl")])
 def test_dot(axes, a, b, formula) -> None:
     expected = np.einsum(formula, a, b)
     check(layers.Dot(axes=axes), [a, b], expected[:, None] if expected.ndim == 1 else expected)
@@ -72,7 +74,8 @@ def test_masks() -> None:
     y = layers.Add()([masked(A, first), masked(B, second)])
     np.testing.assert_array_equal(mask_of(y), first | second)
     assert mask_of(layers.Add()([masked(A, first), B])) is None
-    np.testing.assert_array_equal(mask_of(layers.Concatenate(axis=1)([masked(A, first), B])), np.concatenate([first, np.ones((2, 3), bool)], 1))
+    np.testing.assert_array_equal(mask_of(layers.Concatenate(axis=1)([masked(A, first), B])),
+                                  np.concatenate([first, np.ones((2, 3), bool)], 1))
     np.testing.assert_array_equal(mask_of(layers.Concatenate()([masked(A, first), masked(B, second)])), first | second)
     y = layers.Multiply()([masked(A, first), masked(B, second)])
     one, two = first[..., None], second[..., None]

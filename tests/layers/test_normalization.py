@@ -32,7 +32,8 @@ def test_batch_normalization(shape, axis) -> None:
     layer.build((None, *shape[1:]))
     names = ["gamma", "beta", "moving_mean", "moving_variance"]
     assert [w.name for w in layer.weights] == names and [w.trainable for w in layer.weights] == [True, True, False, False]
-    layer.set_weights([normal(shape[axis], seed=1), normal(shape[axis], seed=2), normal(shape[axis], seed=3), np.abs(normal(shape[axis], seed=4))])
+    layer.set_weights([normal(shape[axis], seed=1), normal(shape[axis], seed=2), normal(shape[axis], seed=3),
+                       np.abs(normal(shape[axis], seed=4))])
     gamma, beta, mean, variance = layer.get_weights()
     place = axis % x.ndim
     wide = {n: along(v, [place], x.ndim) for n, v in zip(names, (gamma, beta, mean, variance))}
@@ -107,8 +108,8 @@ def test_layer_normalization_in_part() -> None:
     check(layer, x, x / np.sqrt(x.var(-1, keepdims=True) + 1e-3) * gamma, rtol=1e-4)
 
 
-@pytest.mark.parametrize("shape, axis, groups", [((2, 6), -1, 3), ((2, 4, 6), -1, 3), ((2, 3, 4, 6), -1, 6), ((2, 6, 3, 4), 1, 2), ((2, 6, 5), 1, 1),
-                                                 ((2, 3, 6, 4), 2, 3), ((2, 3, 4, 6), 3, -1)])
+@pytest.mark.parametrize("shape, axis, groups", [((2, 6), -1, 3), ((2, 4, 6), -1, 3), ((2, 3, 4, 6), -1, 6), ((2, 6, 3, 4), 1, 2),
+                                                 ((2, 6, 5), 1, 1), ((2, 3, 6, 4), 2, 3), ((2, 3, 4, 6), 3, -1)])
 def test_group_normalization(shape, axis, groups) -> None:
     x = normal(*shape) * 2 + 3
     place, channels = axis % x.ndim, shape[axis]
@@ -129,8 +130,9 @@ def test_unit_normalization() -> None:
 
 def test_sixteen_bits() -> None:
     x = (normal(4, 3, 5) * 200).astype(np.float16)  # squares overflow in float16
-    for layer in (layers.BatchNormalization(dtype="float16"), layers.LayerNormalization(dtype="float16"), layers.GroupNormalization(5, dtype="float16"),
-                  layers.UnitNormalization(dtype="float16"), layers.RMSNormalization(axis=1, dtype="float16")):
+    for layer in (layers.BatchNormalization(dtype="float16"), layers.LayerNormalization(dtype="float16"),
+                  layers.GroupNormalization(5, dtype="float16"), layers.UnitNormalization(dtype="float16"),
+                  layers.RMSNormalization(axis=1, dtype="float16")):
         y = layer(x, training=True)
         assert y.dtype == np.float16 and np.isfinite(y).all() and np.abs(y).max() < 4
 

@@ -11,7 +11,8 @@ from tests.layers.helpers import check, normal
 from tests.layers.windows import first, gathered, windows
 
 SHAPES = {1: (2, 9, 4), 2: (2, 7, 6, 4), 3: (2, 5, 4, 6, 4)}
-OPTIONS = [{}, {"padding": "same"}, {"pool_size": 3, "strides": 2}, {"pool_size": 3, "strides": 1, "padding": "same"}, {"strides": 3, "padding": "same"}]
+OPTIONS = [{}, {"padding": "same"}, {"pool_size": 3, "strides": 2}, {"pool_size": 3, "strides": 1, "padding": "same"},
+           {"strides": 3, "padding": "same"}]
 
 
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
@@ -22,7 +23,8 @@ def test_windows(rank: int, options: dict, data_format: str) -> None:
     axes = tuple(range(1, rank + 1))
     for name, reduce, fill in (("Max", np.max, -np.inf), ("Average", np.nanmean, np.nan)):
         layer = getattr(layers, f"{name}Pooling{rank}D")(**{"pool_size": 2, **options}, data_format=data_format)
-        expected = gathered({place: reduce(window, axis=axes) for place, window in windows(x, layer.pool_size, layer.strides, layer.padding, fill=fill)})
+        expected = gathered({place: reduce(window, axis=axes) for place, window in windows(x, layer.pool_size, layer.strides, layer.padding,
+                                                                                           fill=fill)})
         if data_format == "channels_first":
             check(layer, first(x), first(expected))
         else:

@@ -28,8 +28,8 @@ def zero_states(name: str, batch: int = 3, units: int = 5):
     return [np.zeros((batch, units), np.float32) for _ in range(KINDS[name][1])]
 
 
-@pytest.mark.parametrize("options", [{}, {"return_sequences": True}, {"go_backwards": True}, {"go_backwards": True, "return_sequences": True},
-                                     {"use_bias": False}, {"unroll": True}], ids=str)
+@pytest.mark.parametrize("options", [{}, {"return_sequences": True}, {"go_backwards": True},
+                                     {"go_backwards": True, "return_sequences": True}, {"use_bias": False}, {"unroll": True}], ids=str)
 @pytest.mark.parametrize("name", KINDS)
 def test_one_operator_for_all_steps(name: str, options: dict) -> None:
     layer = randomized(getattr(layers, name)(5, **options), (None, 6, 4))
@@ -68,7 +68,8 @@ def test_masks(name: str, options: dict) -> None:
     ("SimpleRNN", {"activation": "relu"}, {"activation": lambda x: np.maximum(x, 0)}),
     ("LSTM", {"activation": "softsign"}, {"activation": lambda x: x / (1 + np.abs(x))}),
     ("LSTM", {"recurrent_activation": "hard_sigmoid"}, {"gate": lambda x: np.clip(x / 6 + 0.5, 0, 1)}),
-    ("GRU", {"activation": "linear", "recurrent_activation": "hard_sigmoid"}, {"activation": lambda x: x, "gate": lambda x: np.clip(x / 6 + 0.5, 0, 1)}),
+    ("GRU", {"activation": "linear", "recurrent_activation": "hard_sigmoid"},
+     {"activation": lambda x: x, "gate": lambda x: np.clip(x / 6 + 0.5, 0, 1)}),
     ("GRU", {"reset_after": False}, {"reset_after": False}), ("GRU", {"reset_after": False, "activation": "softsign"},
                                                                {"reset_after": False, "activation": lambda x: x / (1 + np.abs(x))})])
 def test_other_activations_and_forms(name, options, more) -> None:
@@ -153,7 +154,8 @@ def test_lengths_that_are_not_known() -> None:
 
 def test_padding_changes_nothing() -> None:
     """What stands behind the end of a sentence is the same whatever it is long."""
-    model = models.Sequential([Input((None,), dtype="int32"), layers.Embedding(9, 4, mask_zero=True), layers.GRU(5, return_sequences=True), layers.LSTM(3)])
+    model = models.Sequential([Input((None,), dtype="int32"), layers.Embedding(9, 4, mask_zero=True), layers.GRU(5, return_sequences=True),
+                               layers.LSTM(3)])
     ids = np.array([[3, 1, 4, 1], [5, 8, 0, 0]])
     np.testing.assert_allclose(model(np.pad(ids, ((0, 0), (0, 3)))), model(ids), rtol=1e-5)
     np.testing.assert_allclose(model(ids)[1:], model(ids[1:, :2]), rtol=1e-5)

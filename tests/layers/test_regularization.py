@@ -8,10 +8,9 @@ from dlcompile import layers, models
 from dlcompile.errors import ArgumentError, ShapeError
 from tests.layers.helpers import again, normal
 
-NOISY = {
-    "Dropout": layers.Dropout(0.3, seed=1), "GaussianDropout": layers.GaussianDropout(0.3, seed=1), "GaussianNoise": layers.GaussianNoise(0.3, seed=1),
-    "AlphaDropout": layers.AlphaDropout(0.3, seed=1), "SpatialDropout1D": layers.SpatialDropout1D(0.3, seed=1),
-}
+NOISY = {"Dropout": layers.Dropout(0.3, seed=1), "GaussianDropout": layers.GaussianDropout(0.3, seed=1),
+         "GaussianNoise": layers.GaussianNoise(0.3, seed=1), "AlphaDropout": layers.AlphaDropout(0.3, seed=1),
+         "SpatialDropout1D": layers.SpatialDropout1D(0.3, seed=1),}
 
 
 @pytest.mark.parametrize("name", NOISY)

@@ -35,12 +35,11 @@ def test_a_symbolic_tensor_has_no_values() -> None:
 
 A, B = normal(4, 3), normal(4, 3, seed=1) + 3
 
-EXPRESSIONS = {
-    "arithmetic": lambda a, b: (a + b) * 2 - a / b, "reflected": lambda a, b: 1 - a + 2 * b, "power": lambda a, b: b ** 2, "matmul": lambda a, b: a @ b.T,
-    "indexing": lambda a, b: a[:, 0] + b[..., -1], "slices": lambda a, b: a[1:3, ::2], "new axis": lambda a, b: a[:, None] * b,
-    "comparison": lambda a, b: a > 0, "logic": lambda a, b: (a > 0) & ~(b < 3), "sum": lambda a, b: a.sum(axis=1), "mean": lambda a, b: b.mean(axis=0),
-    "absolute": lambda a, b: abs(-a), "method": lambda a, b: a.reshape(2, 6), "array": lambda a, b: np.ones(3, np.float32) * a,
-}
+EXPRESSIONS = {"arithmetic": lambda a, b: (a + b) * 2 - a / b, "reflected": lambda a, b: 1 - a + 2 * b, "power": lambda a, b: b ** 2,
+               "matmul": lambda a, b: a @ b.T, "indexing": lambda a, b: a[:, 0] + b[..., -1], "slices": lambda a, b: a[1:3, ::2],
+               "new axis": lambda a, b: a[:, None] * b, "comparison": lambda a, b: a > 0, "logic": lambda a, b: (a > 0) & ~(b < 3),
+               "sum": lambda a, b: a.sum(axis=1), "mean": lambda a, b: b.mean(axis=0), "absolute": lambda a, b: abs(-a), "method": lambda a,
+               b: a.reshape(2, 6), "array": lambda a, b: np.ones(3, np.float32) * a,}
 
 
 @pytest.mark.parametrize("name", EXPRESSIONS)

@@ -21,7 +21,8 @@ def both_directions(layer, mask=None):
     zero = [np.zeros((3, 5), np.float32)] * 2
     found = []
     for own, backwards in ((weights[:3], False), (weights[3:], True)):
-        outputs, states = recurrences.run(lambda x, s, own=own: recurrences.lstm(x, s, *own), X, zero, mask, backwards, layer.forward_layer.zero_output_for_mask)
+        outputs, states = recurrences.run(lambda x, s, own=own: recurrences.lstm(x, s, *own), X, zero, mask, backwards,
+                                          layer.forward_layer.zero_output_for_mask)
         found.append((outputs[:, ::-1] if backwards else outputs, outputs[:, -1], states))
     return found
 

@@ -45,8 +45,8 @@ def convolution(x, kernel, strides, padding: str = "valid", dilation=None, group
     for group in range(groups):
         channels = x[..., group * per_group:(group + 1) * per_group].astype(np.float64)
         own = kernel[..., group * filters // groups:(group + 1) * filters // groups]
-        parts.append(gathered({place: np.tensordot(window, own, axes=len(size) + 1) for place, window in windows(channels, size, strides, padding,
-                                                                                                                    dilation)}))
+        parts.append(gathered({place: np.tensordot(window, own, axes=len(size) + 1) for place, window in windows(channels, size, strides,
+                                                                                                                 padding, dilation)}))
     return np.concatenate(parts, -1)
 
 

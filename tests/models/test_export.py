@@ -81,3 +81,28 @@ def test_library(tmp_path: Path) -> None:
     np.testing.assert_allclose(dlcompile.load(path)(A), model(A), rtol=1e-5, atol=1e-6)
     with pytest.raises(ArgumentError, match="ends with .onnx, .so"):
         model.export(tmp_path / "m.tflite")
+
+
+def test_compiled_for_images_of_any_size() -> None:
+    x = Input((None, None, 3))
+    y = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)
+    y = layers.MaxPooling2D(3, 2, padding="same")(layers.BatchNormalization()(y))
+    y = layers.Conv2D(4, 3, strides=2, padding="same")(layers.UpSampling2D()(layers.Cropping2D(1)(layers.ZeroPadding2D(2)(y))))
+    model = Model(x, layers.GlobalAveragePooling2D()(y))
+    graph = model.graph()
+    assert max(len(str(d)) for node in graph.nodes for t in node.outputs for d in t.shape) < 100  # sizes that can still be read
+    compiled = dlcompile.compile(graph)
+    for shape in ((2, 17, 23, 3), (1, 32, 9, 3)):
+        np.testing.assert_allclose(compiled(normal(*shape)), model(normal(*shape)), rtol=1e-4, atol=1e-5)
+
+
+def test_compiled_for_sentences_of_any_length() -> None:
+    x = Input((None,), dtype="int32")
+    y = layers.Embedding(20, 8, mask_zero=True)(x)
+    y = layers.Bidirectional(layers.LSTM(6, return_sequences=True))(y)
+    model = Model(x, layers.GRU(5)(layers.MultiHeadAttention(2, 4)(y, y)))
+    compiled = dlcompile.compile(model.graph())
+    for shape in ((2, 7), (3, 4)):
+        ids = np.random.default_rng(0).integers(1, 20, shape).astype(np.int32)
+        ids[0, -2:] = 0
+        np.testing.assert_allclose(compiled(ids), model(ids), rtol=1e-4, atol=1e-5)

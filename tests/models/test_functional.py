@@ -72,6 +72,14 @@ def test_layers_and_the_order_of_weights() -> None:
         model.get_layer(index=9)
 
 
+def test_inputs_that_nothing_depends_on() -> None:
+    inputs = [Input((2,), name=name) for name in "dbca"]
+    model = Model(inputs, inputs[2] * 2.0)
+    assert [layer.name for layer in model.layers] == ["c", "d", "b", "a"]
+    x = normal(3, 2)
+    np.testing.assert_allclose(model([x * 0, x * 0, x, x * 0]), 2 * x, rtol=1e-6)
+
+
 def test_models_are_layers() -> None:
     inner = two_ends()
     x = Input((3,))
@@ -211,7 +219,8 @@ def test_damaged_configurations() -> None:
 def test_configurations_that_keras_writes() -> None:
     """The form is the same, so a description of a model is understood; this one was written down by hand after Keras's."""
     def node(name, call=0):
-        return {"args": [{"class_name": "__keras_tensor__", "config": {"shape": [None, 4], "dtype": "float32", "keras_history": [name, call, 0]}}],
+        return {"args": [{"class_name": "__keras_tensor__",
+                          "config": {"shape": [None, 4], "dtype": "float32", "keras_history": [name, call, 0]}}],
                 "kwargs": {}}
 
     policy = {"module": "keras", "class_name": "DTypePolicy", "config": {"name": "float32"}, "registered_name": None}

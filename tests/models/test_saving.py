@@ -110,8 +110,9 @@ def test_damaged_files(tmp_path: Path) -> None:
         bad.write_bytes(broken)
         with pytest.raises(InvalidModelError):
             load_model(bad)
-    for parts, what in (({"config.json": "{"}, "no JSON"), ({"config.json": "[" * 100_000}, "no JSON"), ({"config.json": "3"}, "not an object"),
-                        ({"metadata.json": None}, "no JSON"), ({"metadata.json": '{"form": "dlcompile model", "version": 99}'}, "version 99"),
+    for parts, what in (({"config.json": "{"}, "no JSON"), ({"config.json": "[" * 100_000}, "no JSON"),
+                        ({"config.json": "3"}, "not an object"), ({"metadata.json": None}, "no JSON"),
+                        ({"metadata.json": '{"form": "dlcompile model", "version": 99}'}, "version 99"),
                         ({"model.weights.h5": b"x"}, "written by Keras"), ({"weights.safetensors": b"x"}, "damaged"),
                         ({"config.json": json.dumps(layers.serialize(Dense(1)))}, "holds a Dense, no model")):
         rewritten(path, bad, parts)
@@ -129,6 +130,15 @@ def test_damaged_files(tmp_path: Path) -> None:
         load_model(tmp_path / "nothing")
     with pytest.raises(ArgumentError, match="zipped=False"):
         functional().save(path, zipped=False)
+
+
+def test_configurations_that_mean_nothing() -> None:
+    text = functional().to_json()
+    for told, other in (('"units": 3', '"units": 1000000000000'), ('"units": 3', '"units": [3]'), ('"inbound_nodes": [{', '"inbound_nodes": [3, {'),
+                        ('"batch_shape": [null, 4]', '"batch_shape": 7'), ('"layers": [', '"layers": [null, ')):
+        assert told in text
+        with pytest.raises((InvalidModelError, ArgumentError)):
+            models.model_from_json(text.replace(told, other, 1))
 
 
 def test_json() -> None:

@@ -21,10 +21,11 @@ def expected(model):
     return x
 
 
-@pytest.mark.parametrize("make", [
-    lambda: Sequential([Input((4,)), Dense(3), Dense(2)]), lambda: Sequential([Dense(3), Dense(2)]), lambda: Sequential([Dense(3, input_shape=(4,)), Dense(2)]),
-    lambda: Sequential([Dense(3, input_dim=4), Dense(2)]), lambda: Sequential([layers.InputLayer((4,)), Dense(3), Dense(2)]),
-    lambda: Sequential((Sequential([Input((4,)), Dense(3)]).layers[0], Dense(2)))])
+@pytest.mark.parametrize("make", [lambda: Sequential([Input((4,)), Dense(3), Dense(2)]), lambda: Sequential([Dense(3), Dense(2)]),
+                                  lambda: Sequential([Dense(3, input_shape=(4,)), Dense(2)]),
+                                  lambda: Sequential([Dense(3, input_dim=4), Dense(2)]),
+                                  lambda: Sequential([layers.InputLayer((4,)), Dense(3), Dense(2)]),
+                                  lambda: Sequential((Sequential([Input((4,)), Dense(3)]).layers[0], Dense(2)))])
 def test_ways_to_make_one(make) -> None:
     model = make()
     y = model(X)

@@ -48,7 +48,8 @@ def test_what_is_connected_to_what() -> None:
     shared = Dense(3, name="shared")
     model = Model([a, b], [Dense(1, name="end")(shared(a) + shared(b)), a * 2], name="graph")
     assert rows(text(model, line_length=100)) == [
-        ["Layer (type)", "Output Shape", "Param #", "Connected to"], ["a (InputLayer)", "(None, 4)", "0", "-"], ["b (InputLayer)", "(None, 4)", "0", "-"],
+        ["Layer (type)", "Output Shape", "Param #", "Connected to"], ["a (InputLayer)", "(None, 4)", "0", "-"], ["b (InputLayer)",
+                                                                                                                 "(None, 4)", "0", "-"],
         ["shared (Dense)", "(None, 3)", "15", "a[0][0], b[0][0]"],
         [model._network.operations[3].name + " (Add)", "(None, 3)", "0", "shared[0][0], shared[1][0]"], ["end (Dense)", "(None, 1)", "4",
                                                                                                         f"{model._network.operations[3].name}[0][0]"],
@@ -63,7 +64,8 @@ def test_nested_and_trainable() -> None:
     found = rows(text(model, line_length=120, expand_nested=True, show_trainable=True))
     assert found[0] == ["Layer (type)", "Output Shape", "Param #", "Trainable"]
     assert found[1:] == [["x (InputLayer)", "(None, 4)", "0", "-"], ["inner (Sequential)", "(None, 2)", "23", "Y"],
-                         ["└ one (Dense)", "(None, 3)", "15", "N"], ["└ two (Dense)", "(None, 2)", "8", "Y"], ["end (Dense)", "(None, 1)", "3", "Y"]]
+                         ["└ one (Dense)", "(None, 3)", "15", "N"], ["└ two (Dense)", "(None, 2)", "8", "Y"],
+                         ["end (Dense)", "(None, 1)", "3", "Y"]]
     totals = text(model)
     assert "Total params: 26 (104.00 B)" in totals and "Trainable params: 11 (44.00 B)" in totals and "Non-trainable params: 15 (60.00 B)" in totals
 
@@ -90,7 +92,8 @@ def test_a_class_of_ones_own() -> None:
 
 def test_part_of_a_model(capsys) -> None:
     model = Sequential([Input((4,)), *(Dense(2, name=f"layer{i}") for i in range(5))])
-    assert [row[0] for row in rows(text(model, layer_range=("layer1", "layer[23]")))[1:]] == ["layer1 (Dense)", "layer2 (Dense)", "layer3 (Dense)"]
+    assert [row[0] for row in rows(text(model, layer_range=("layer1", "layer[23]")))[1:]] == ["layer1 (Dense)", "layer2 (Dense)",
+                                                                                              "layer3 (Dense)"]
     with pytest.raises(ArgumentError, match="no layer's name is 'nothing'"):
         model.summary(layer_range=("nothing", "layer1"))
     with pytest.raises(ArgumentError, match="two names"):

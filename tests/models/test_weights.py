@@ -26,7 +26,8 @@ def model(width: int = 3, **kwargs) -> Sequential:
 def test_names_do_not_depend_on_numbers() -> None:
     for _ in range(2):
         made = model()
-        assert list(named_variables(made)) == ["dense/kernel", "dense/bias", "random/dropout/seed_generator_state", "dense_1/kernel", "dense_1/bias"]
+        assert list(named_variables(made)) == ["dense/kernel", "dense/bias", "random/dropout/seed_generator_state", "dense_1/kernel",
+                                               "dense_1/bias"]
     inner = Input((4,))
     nested = Sequential([Input((4,)), Model(inner, Dense(4)(inner), name="anything"), Dense(1)])
     assert list(named_variables(nested)) == ["model/dense/kernel", "model/dense/bias", "dense/kernel", "dense/bias"]
@@ -99,9 +100,9 @@ def test_damaged_files(tmp_path: Path) -> None:
     one.save_weights(path)
     data = path.read_bytes()
     header = struct.unpack("<Q", data[:8])[0]
-    for bad, what in ((data[:-1], "damaged"), (data[:20], "damaged"), (b"", "damaged"), (data + b"x", "damaged"), (b"\x89HDF\r\n\x1a\n" + data, "HDF5"),
-                      (data[:8] + b"[" * header + data[8 + header:], "damaged"), (b"PK\x03\x04" + data, "no file of a model"),
-                      (struct.pack("<Q", 2**60) + data[8:], "damaged")):
+    for bad, what in ((data[:-1], "damaged"), (data[:20], "damaged"), (b"", "damaged"), (data + b"x", "damaged"),
+                      (b"\x89HDF\r\n\x1a\n" + data, "HDF5"), (data[:8] + b"[" * header + data[8 + header:], "damaged"),
+                      (b"PK\x03\x04" + data, "no file of a model"), (struct.pack("<Q", 2**60) + data[8:], "damaged")):
         path.write_bytes(bad)
         with pytest.raises(InvalidModelError, match=what):
             one.load_weights(path)

@@ -188,6 +188,18 @@ class TestFit:
         np.testing.assert_array_equal(model.layers[0].kernel.numpy(), before)
         assert len(model.optimizer.variables) == 2 + 2 * 2
 
+    def test_layers_that_are_no_longer_trained(self):
+        model = Sequential([layers.Input((4,)), layers.Dense(4), layers.Dense(1)])
+        model.compile("sgd", "mse")
+        model.fit(X, Y, **QUIET)
+        model.layers[0].trainable = False
+        with pytest.warns(UserWarning, match="takes effect with the next compile"):
+            model.fit(X, Y, **QUIET)
+        before = model.layers[0].kernel.numpy()
+        model.compile("sgd", "mse")
+        model.fit(X, Y, **QUIET)
+        np.testing.assert_array_equal(model.layers[0].kernel.numpy(), before)
+
     def test_a_model_that_is_built_by_its_first_batch(self):
         model = Sequential([layers.Dense(3, activation="softmax")])
         model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])

@@ -4,29 +4,12 @@ from __future__ import annotations
 import logging
 import sys
 
-_interactive = True
-
-
-def enable_interactive_logging() -> None:
-    """Print what is said to standard output, which is how it is at first."""
-    global _interactive
-    _interactive = True
-
-
-def disable_interactive_logging() -> None:
-    """Hand what is said to Python's `logging`, at the level INFO."""
-    global _interactive
-    _interactive = False
-
-
-def is_interactive_logging_enabled() -> bool:
-    """Whether what is said is printed."""
-    return _interactive
+from dlcompile.config import disable_interactive_logging, enable_interactive_logging, is_interactive_logging_enabled
 
 
 def print_message(text: str, line_break: bool = True) -> None:
     """Say something."""
-    if not _interactive:
+    if not is_interactive_logging_enabled():
         if text.strip():
             logging.getLogger("dlcompile").info(text.strip())
         return

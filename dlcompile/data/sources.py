@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from dlcompile import config, tree
+from dlcompile.data.batches import unpack_x_y_sample_weight
+from dlcompile.data.datasets import PyDataset
 from dlcompile.errors import ArgumentError
 from dlcompile.graph import DTYPES, as_dtype
-from dlcompile.utils.arrays import unpack_x_y_sample_weight
-from dlcompile.utils.datasets import PyDataset
 
 Batch = tuple[Any, Any, Any]
 

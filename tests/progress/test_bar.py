@@ -1,61 +1,17 @@
-"""Labels, padded sequences, progress bars."""
+"""Progress bars."""
 from __future__ import annotations
 
 import io
 import re
 import sys
 
-import numpy as np
 import pytest
 
 from dlcompile import utils
-from dlcompile.errors import ArgumentError, ShapeError
-from dlcompile.utils import progress
+from dlcompile.errors import ArgumentError
+from dlcompile.progress import bar as progress
 
 
-def test_labels_as_vectors():
-    np.testing.assert_array_equal(utils.to_categorical([1, 0, 2]), np.eye(3)[[1, 0, 2]])
-    assert utils.to_categorical([[1], [0]], 4).shape == (2, 4) and utils.to_categorical([[0, 1], [1, 0]]).shape == (2, 2, 2)
-    assert utils.to_categorical(3).tolist() == [0, 0, 0, 1]
-    for wrong in ([3], [-1]):
-        with pytest.raises(ArgumentError, match="labels are from 0 to 2"):
-            utils.to_categorical(wrong, 3)
-
-
-def test_normalize():
-    x = np.array([[3.0, 4.0], [0, 0]])
-    np.testing.assert_allclose(utils.normalize(x), [[0.6, 0.8], [0, 0]])
-    np.testing.assert_allclose(utils.normalize(x, axis=0, order=1), [[1, 1], [0, 0]])
-    assert utils.normalize(x.astype(np.float32)).dtype == np.float32
-
-
-@pytest.mark.parametrize(("arguments", "expected"), [
-    ({}, [[0, 0, 1], [0, 2, 3], [4, 5, 6], [0, 0, 0]]), ({"padding": "post", "value": 9}, [[1, 9, 9], [2, 3, 9], [4, 5, 6], [9, 9, 9]]),
-    ({"maxlen": 2}, [[0, 1], [2, 3], [5, 6], [0, 0]]), ({"maxlen": 2, "truncating": "post"}, [[0, 1], [2, 3], [4, 5], [0, 0]]),
-    ({"maxlen": 4, "padding": "post"}, [[1, 0, 0, 0], [2, 3, 0, 0], [4, 5, 6, 0], [0, 0, 0, 0]])])
-def test_sequences_of_one_length(arguments, expected):
-    found = utils.pad_sequences([[1], [2, 3], [4, 5, 6], []], **arguments)
-    np.testing.assert_array_equal(found, expected)
-    assert found.dtype == np.int32
-
-
-def test_sequences_of_vectors():
-    found = utils.pad_sequences([np.ones((1, 2)), np.ones((3, 2))], dtype="float32")
-    assert found.shape == (2, 3, 2) and found[0].sum() == 2
-    with pytest.raises(ShapeError, match="one shape"):
-        utils.pad_sequences([np.ones((1, 2)), np.ones((1, 3))])
-    with pytest.raises(ArgumentError, match="padding is 'pre' or 'post'"):
-        utils.pad_sequences([[1]], padding="left")
-
-
-def test_batches():
-    assert utils.unpack_x_y_sample_weight(utils.pack_x_y_sample_weight(1, 2, 3)) == (1, 2, 3)
-    assert utils.unpack_x_y_sample_weight([1, 2]) == (1, 2, None) and utils.pack_x_y_sample_weight("x") == "x"
-    with pytest.raises(ArgumentError, match="not a tuple of 4"):
-        utils.unpack_x_y_sample_weight((1, 2, 3, 4))
-
-
-# -- progress -----------------------------------------------------------------------------------------------------------------
 class Terminal(io.StringIO):
     def isatty(self):
         return True

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dlcompile.errors import ArgumentError
-from dlcompile.utils.messages import print_message
+from dlcompile.progress.messages import print_message
 
 BOLD, GREEN, WHITE, PLAIN = "\x1b[1m", "\x1b[32m", "\x1b[37m", "\x1b[0m"
 

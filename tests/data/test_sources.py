@@ -6,9 +6,9 @@ import warnings
 import numpy as np
 import pytest
 
-from dlcompile import config
+from dlcompile import config, utils
+from dlcompile.data.sources import source, split
 from dlcompile.errors import ArgumentError
-from dlcompile.training.data import source, split
 from dlcompile.utils import PyDataset
 
 X, Y, W = np.arange(20, dtype=np.float64).reshape(10, 2), np.arange(10), np.linspace(0, 1, 10)
@@ -120,6 +120,13 @@ def test_batches_by_number():
     assert sorted(int(b[1][0]) for b in epoch(source(data, shuffle=True))) == [0, 1, 2]
     with pytest.raises(NotImplementedError, match="__getitem__"):
         PyDataset()[0]
+
+
+def test_batches_as_tuples():
+    assert utils.unpack_x_y_sample_weight(utils.pack_x_y_sample_weight(1, 2, 3)) == (1, 2, 3)
+    assert utils.unpack_x_y_sample_weight([1, 2]) == (1, 2, None) and utils.pack_x_y_sample_weight("x") == "x"
+    with pytest.raises(ArgumentError, match="not a tuple of 4"):
+        utils.unpack_x_y_sample_weight((1, 2, 3, 4))
 
 
 def test_class_weights():
