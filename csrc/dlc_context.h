@@ -36,11 +36,16 @@ typedef struct dlc_stage {
 } dlc_stage;
 
 /* What the code of a model says about it. Sizes refer to the values that `evaluate` computes of the symbols. */
+/* An output that is the next value of an input: the calls find the input's value in the output's array. */
+typedef struct dlc_update {
+    int32_t output, input;
+} dlc_update;
+
 typedef struct dlc_program {
     const dlc_model_info *info;
     int32_t expression_count, cost_count;
     int32_t buffer_count; /* 0 where the arena was planned at compile time */
-    int32_t constraint_count, scratch_count;
+    int32_t constraint_count, scratch_count, update_count;
     int32_t stage_count, unknown_count, box_count; /* stages; symbols that later ones define; boxes, see dlc_stage.h */
     int64_t arena_bytes; /* of an arena planned at compile time */
     const dlc_stage *stages;
@@ -50,6 +55,7 @@ typedef struct dlc_program {
     const dlc_size *scratch;    /* bytes each thread needs in the calls that need any; it gets the most of them */
     const dlc_size *dimensions; /* of the inputs, one after the other, then of the outputs */
     const dlc_size *port_bytes; /* of the inputs, then of the outputs */
+    const dlc_update *updates;
     const dlc_size *flops, *bytes; /* of the calls */
     void (*calls)(struct dlc_context *context, dlc_team *team); /* every thread of the team runs this */
 } dlc_program;

@@ -17,17 +17,17 @@
 #define DLC_SUMS 14
 #endif
 
-/* dlc_tile_any_rows_NV: a tile of `rows` rows and NV vectors, rows*NV <= DLC_SUMS. */
+/* dlc_tile_any_rows_NV: a tile of `rows` rows and NV vectors, rows*NV <= DLC_SUMS; added to what acc holds where `accumulate`. */
 #define DLC_TILE_ROWS(count, NV)                                                                                           \
     case count:                                                                                                            \
         if ((count) * (NV) <= DLC_SUMS)                                                                                    \
-            dlc_tile_sum((count) * (NV) <= DLC_SUMS ? (count) : 1, NV, 0, x, row, outer_taps, outer_step, inner_taps, inner_step, channels, \
+            dlc_tile_sum((count) * (NV) <= DLC_SUMS ? (count) : 1, NV, accumulate, x, row, outer_taps, outer_step, inner_taps, inner_step, channels, \
                          column, w, (NV)*DLC_LANES, ahead, acc);                                                           \
         break;
 #define DLC_TILE_ANY_ROWS(NV)                                                                                              \
-    DLC_NOINLINE void dlc_tile_any_rows_##NV(int64_t rows, const float *x, int64_t row, int64_t outer_taps, int64_t outer_step, \
-                                             int64_t inner_taps, int64_t inner_step, int64_t channels, int64_t column,     \
-                                             const float *w, int64_t ahead, float *acc)                                    \
+    DLC_NOINLINE void dlc_tile_any_rows_##NV(int64_t rows, int accumulate, const float *x, int64_t row, int64_t outer_taps, \
+                                             int64_t outer_step, int64_t inner_taps, int64_t inner_step, int64_t channels, \
+                                             int64_t column, const float *w, int64_t ahead, float *acc)                    \
     {                                                                                                                      \
         switch (rows) {                                                                                                    \
             DLC_TILE_ROWS(1, NV) DLC_TILE_ROWS(2, NV) DLC_TILE_ROWS(3, NV) DLC_TILE_ROWS(4, NV) DLC_TILE_ROWS(5, NV)       \
@@ -44,19 +44,19 @@ DLC_TILE_ANY_ROWS(6)
 DLC_TILE_ANY_ROWS(7)
 DLC_TILE_ANY_ROWS(8)
 
-/* acc[i][j] = sum of x[i*row + t*outer_step + u*inner_step + c*column] * w[((t*inner_taps + u)*channels + c)*NR + j], i < rows <= MR <= 16.
+/* acc[i][j] (+)= sum of x[i*row + t*outer_step + u*inner_step + c*column] * w[((t*inner_taps + u)*channels + c)*NR + j], i < rows <= MR <= 16.
  * What lies `ahead` elements after w is fetched meanwhile (0: nothing). */
-DLC_INLINE void dlc_tile_contract(const int MR, const int NR, int64_t rows, const float *x, int64_t row, int64_t outer_taps,
-                                  int64_t outer_step, int64_t inner_taps, int64_t inner_step, int64_t channels, int64_t column,
-                                  const float *w, int64_t ahead, float *acc)
+DLC_INLINE void dlc_tile_contract(const int MR, const int NR, const int accumulate, int64_t rows, const float *x, int64_t row,
+                                  int64_t outer_taps, int64_t outer_step, int64_t inner_taps, int64_t inner_step, int64_t channels,
+                                  int64_t column, const float *w, int64_t ahead, float *acc)
 {
     if (rows >= MR) {
-        dlc_tile_sum(MR, NR / DLC_LANES, 0, x, row, outer_taps, outer_step, inner_taps, inner_step, channels, column, w, NR, ahead, acc);
+        dlc_tile_sum(MR, NR / DLC_LANES, accumulate, x, row, outer_taps, outer_step, inner_taps, inner_step, channels, column, w, NR, ahead, acc);
         return;
     }
 #define DLC_TILE_VECTORS(NV)                                                                                               \
     case NV:                                                                                                               \
-        dlc_tile_any_rows_##NV(rows, x, row, outer_taps, outer_step, inner_taps, inner_step, channels, column, w, ahead, acc); \
+        dlc_tile_any_rows_##NV(rows, accumulate, x, row, outer_taps, outer_step, inner_taps, inner_step, channels, column, w, ahead, acc); \
         break;
     switch (NR / DLC_LANES) {
         DLC_TILE_VECTORS(1)

@@ -3,13 +3,14 @@
  * The products with the input, W x + biases, do not depend on earlier steps: one large product of matrices makes them for all steps
  * beforehand. Left for each step are the products with the previous h, and the gates.
  *
- * Hidden units come in blocks of U = DLC_LANES, so that all gates of a block fall out of one tile of the microkernel, G vectors wide, and
- * the cell is computed while the tile is in the nearest cache. H is padded to Hp, a multiple of U, with units whose weights are 0. With G gates
+ * Hidden units come in blocks of U = DLC_LANES, the weights of their gates in panels of a few vectors: i o and f c of an LSTM, z r h of a GRU,
+ * z r and h of one that resets first. A panel is read once for as many rows of the batch as a tile has, and the cells of a block
+ * are computed while its tiles are in the nearest cache. H is padded to Hp, a multiple of U, with units whose weights are 0. With G gates
  * in ONNX's order (LSTM: i o f c, GRU: z r h, RNN: one), w [D][G*H][I] and r [D][G*H][H] for D directions, in NumPy's terms:
  *
  *     blocked(a) = pad(a.reshape(D, G, H, K), H -> Hp).reshape(D, G, Hp/U, U, K).transpose(0, 2, 1, 3, 4)        # [D][Hp/U][G][U][K]
  *     x = input @ blocked(w).reshape(D*G*Hp, I).T + blocked(biases)                                             # [T][N][D][Hp/U][G][U]
- *     r = blocked(r).transpose(0, 1, 4, 2, 3)                                                                  # [D][Hp/U][H][G][U]
+ *     r = blocked(r)[:, :, gates of a panel].transpose(0, 1, 4, 2, 3), panel after panel              # [D][Hp/U][panel][H][gate][U]
  *
  * The unit blocks of a step are shared out among the threads, who wait for one another between steps: h is read by all of them. Where
  * there are as many directions as threads, or a step is too short to share, each direction stays with one thread and nobody waits.
@@ -18,8 +19,8 @@
 #ifndef DLC_RECURRENT_H
 #define DLC_RECURRENT_H
 
+#include "dlc_contract.h"
 #include "dlc_math.h"
-#include "dlc_tile.h"
 
 /* -- activations --------------------------------------------------------------------------------------------------------- */
 enum dlc_activation_kind {
@@ -88,7 +89,7 @@ typedef struct dlc_recurrence {
     int input_forget;                 /* LSTM: the forget gate is 1 - the input gate */
     const float *x;                   /* [T][N][D*G*Hp], blocked */
     int64_t x_step, x_row;
-    const float *r;                   /* [D][Hp/U][H][G*U], blocked */
+    const float *r;                   /* [D][Hp/U][G*H*U], in panels */
     const float *recurrent_bias;      /* (0) [D][G*Hp], blocked; GRU with linear_before_reset: of the candidate, inside the reset */
     const float *peepholes;           /* (0) [D][3*H], i o f, as ONNX has them */
     const float *initial_h, *initial_c; /* (0) [D][N][H] */
@@ -119,15 +120,33 @@ DLC_INLINE float *dlc_recurrence_other(const dlc_recurrence *l, int which, int64
     return dlc_recurrence_h(l, 2 + which, d, n, block);
 }
 
-/* -- cells: gates of one row of one unit block, from the tile [G][U], which they may overwrite, to new_h [U] --------------- */
-DLC_INLINE void dlc_lstm_cell(const dlc_recurrence *l, int64_t d, int64_t block, const float *x, float *gates, float *c, float *new_h)
+/* -- cells: gates of one row of one unit block, [gate][U] of each panel, which they may overwrite, to new_h [U] ------------ */
+/* The LSTM of ONNX's defaults. Its five activations are one loop, so that none of them waits for another. */
+DLC_INLINE void dlc_lstm_cell_plain(const float *x, const float *gates, const float *second, float *c, float *new_h)
 {
     enum { U = DLC_LANES };
-    float *const i = gates, *const o = gates + U, *const f = gates + 2 * U, *const g = gates + 3 * U;
+#pragma omp simd
+    for (int u = 0; u < U; ++u) {
+        const float i = dlc_logistic_f32(gates[u] + x[u]), f = dlc_logistic_f32(second[u] + x[2 * U + u]);
+        const float g = dlc_tanh_f32(second[U + u] + x[3 * U + u]), o = dlc_logistic_f32(gates[U + u] + x[U + u]);
+        const float next = f * c[u] + i * g;
+        c[u] = next;
+        new_h[u] = o * dlc_tanh_f32(next);
+    }
+}
+
+/* Any other one. */
+DLC_NOINLINE void dlc_lstm_cell_rare(const dlc_recurrence *l, int64_t d, int64_t block, const float *x, float *gates, float *second, float *c,
+                                     float *new_h)
+{
+    enum { U = DLC_LANES };
+    float *const i = gates, *const o = gates + U, *const f = second, *const g = second + U;
     const dlc_activation *const activation = l->activation[d];
 #pragma omp simd
-    for (int u = 0; u < 4 * U; ++u)
+    for (int u = 0; u < 2 * U; ++u) {
         gates[u] += x[u];
+        second[u] += x[2 * U + u];
+    }
     float peephole[3][U] = {{0}};
     if (l->peepholes) {
         for (int gate = 0; gate < 3; ++gate)
@@ -158,6 +177,16 @@ DLC_INLINE void dlc_lstm_cell(const dlc_recurrence *l, int64_t d, int64_t block,
 #pragma omp simd
     for (int u = 0; u < U; ++u)
         new_h[u] *= o[u];
+}
+
+DLC_INLINE void dlc_lstm_cell(const dlc_recurrence *l, int64_t d, int64_t block, const float *x, float *gates, float *second, float *c,
+                              float *new_h)
+{
+    const dlc_activation *const a = l->activation[d];
+    if (a[0].kind == DLC_SIGMOID && a[1].kind == DLC_TANH && a[2].kind == DLC_TANH && !l->peepholes && !l->input_forget && l->clip == 0.0f)
+        dlc_lstm_cell_plain(x, gates, second, c, new_h);
+    else
+        dlc_lstm_cell_rare(l, d, block, x, gates, second, c, new_h);
 }
 
 DLC_INLINE void dlc_gru_cell(const dlc_recurrence *l, int64_t d, int64_t block, const float *x, float *gates, const float *h, float *new_h)
@@ -219,9 +248,9 @@ DLC_INLINE void dlc_rnn_cell(const dlc_recurrence *l, int64_t d, const float *x,
 /* -- steps --------------------------------------------------------------------------------------------------------------- */
 DLC_INLINE int dlc_cell_gates(const int cell) { return cell == DLC_RNN ? 1 : cell == DLC_LSTM ? 4 : 3; }
 
-/* One row of one unit block after its tile. `odd`: whether this step has an odd number. */
+/* One row of one unit block after its products: `tile` from one panel, `second` from the next. `odd`: whether this step has an odd number. */
 DLC_NOINLINE void dlc_recurrence_row(const dlc_recurrence *l, int cell, int phase, int64_t t, int odd, int64_t d, int64_t block, int64_t n,
-                                     float *tile)
+                                     float *tile, float *second)
 {
     const int64_t gates = dlc_cell_gates(cell), Hp = dlc_recurrence_padded(l->H);
     const float *const x = l->x + t * l->x_step + n * l->x_row + (d * Hp + block * DLC_LANES) * gates;
@@ -236,7 +265,7 @@ DLC_NOINLINE void dlc_recurrence_row(const dlc_recurrence *l, int cell, int phas
     if (ended)
         dlc_store(new_h, dlc_load(h));
     else if (cell == DLC_LSTM)
-        dlc_lstm_cell(l, d, block, x, tile, other, new_h);
+        dlc_lstm_cell(l, d, block, x, tile, second, other, new_h);
     else if (cell == DLC_GRU)
         dlc_gru_cell(l, d, block, x, tile, h, new_h);
     else if (cell == DLC_GRU_RESET_FIRST)
@@ -249,36 +278,43 @@ DLC_NOINLINE void dlc_recurrence_row(const dlc_recurrence *l, int cell, int phas
     }
 }
 
-/* MR rows of one unit block: the tile, then the cells. NV vectors of weights from vector `first` on. */
-DLC_INLINE void dlc_recurrence_tile(const int MR, const int NV, const int first, const dlc_recurrence *l, const int cell, const int phase,
-                                    int64_t t, int odd, int64_t d, int64_t block, int64_t n)
+/* Vectors of a panel of weights; the last one of a cell may have fewer. */
+DLC_INLINE int dlc_cell_panel(const int cell) { return cell == DLC_RNN ? 1 : cell == DLC_GRU ? 3 : 2; }
+
+enum { DLC_RECURRENCE_ROWS = 14 }; /* of the batch that a tile has at most */
+
+/* Some rows of one unit block in one phase of a step: the products, panel after panel, then the cells. */
+DLC_INLINE void dlc_recurrence_tile(const dlc_recurrence *l, const int cell, const int phase, int64_t t, int odd, int64_t d, int64_t block,
+                                    int64_t n, int64_t rows)
 {
-    const int64_t gates = dlc_cell_gates(cell), Hp = dlc_recurrence_padded(l->H);
+    const int gates = dlc_cell_gates(cell), panel = dlc_cell_panel(cell);
+    const int first = phase ? panel : 0, last = cell == DLC_GRU_RESET_FIRST && !phase ? panel : gates;
+    const int64_t Hp = dlc_recurrence_padded(l->H);
     const float *const left = phase ? dlc_recurrence_other(l, 0, d, n, 0) : dlc_recurrence_h(l, odd, d, n, 0);
-    const float *const weights = l->r + (d * Hp + block * DLC_LANES) * gates * l->H + first * DLC_LANES;
-    float tile[8 * 4 * DLC_LANES] DLC_ALIGNED;
-    dlc_tile_dot(MR, NV, left, Hp, l->H, weights, gates * DLC_LANES, tile);
-    for (int i = 0; i < MR; ++i)
-        dlc_recurrence_row(l, cell, phase, t, odd, d, block, n + i, tile + i * NV * DLC_LANES);
+    float tiles[2][DLC_RECURRENCE_ROWS * 3 * DLC_LANES] DLC_ALIGNED;
+    int width = 0;
+    for (int gate = first; gate < last; gate += panel) {
+        const float *const weights = l->r + ((d * Hp + block * DLC_LANES) * gates + gate * DLC_LANES) * l->H;
+        float *const tile = tiles[gate != first];
+        width = last - gate < panel ? last - gate : panel;
+        if (width == 1)
+            dlc_tile_any_rows_1(rows, 0, left, Hp, 1, 0, 1, 0, l->H, 1, weights, 0, tile);
+        else if (width == 2)
+            dlc_tile_any_rows_2(rows, 0, left, Hp, 1, 0, 1, 0, l->H, 1, weights, 0, tile);
+        else
+            dlc_tile_any_rows_3(rows, 0, left, Hp, 1, 0, 1, 0, l->H, 1, weights, 0, tile);
+    }
+    for (int64_t i = 0; i < rows; ++i)
+        dlc_recurrence_row(l, cell, phase, t, odd, d, block, n + i, tiles[0] + i * width * DLC_LANES, tiles[1] + i * width * DLC_LANES);
 }
 
-/* All rows of one unit block in one phase of a step. */
+/* All rows of one unit block in one phase of a step, in as few tiles as there can be, equal ones. */
 DLC_INLINE void dlc_recurrence_block(const dlc_recurrence *l, const int cell, const int phase, int64_t t, int odd, int64_t d, int64_t block)
 {
-    const int gates = dlc_cell_gates(cell);
-    const int NV = cell == DLC_GRU_RESET_FIRST ? 2 - phase : gates, first = phase ? 2 : 0;
-#if defined(__AVX512F__) || defined(__aarch64__)
-    const int MR = NV == 4 ? 6 : 8;
-#else
-    const int MR = NV == 4 ? 3 : NV == 3 ? 4 : 6;
-#endif
-    int64_t n = 0;
-    for (; n + MR <= l->N; n += MR)
-        dlc_recurrence_tile(MR, NV, first, l, cell, phase, t, odd, d, block, n);
-    for (; n + 2 <= l->N; n += 2)
-        dlc_recurrence_tile(2, NV, first, l, cell, phase, t, odd, d, block, n);
-    for (; n < l->N; ++n)
-        dlc_recurrence_tile(1, NV, first, l, cell, phase, t, odd, d, block, n);
+    const int64_t most = dlc_min(DLC_RECURRENCE_ROWS, (DLC_SUMS - 2) / dlc_cell_panel(cell)), tiles = (l->N + most - 1) / most;
+    const int64_t rows = tiles ? (l->N + tiles - 1) / tiles : 0;
+    for (int64_t n = 0; n < l->N; n += rows)
+        dlc_recurrence_tile(l, cell, phase, t, odd, d, block, n, dlc_min(rows, l->N - n));
 }
 
 /* One phase of a step for the unit blocks begin ... end-1, counted through the directions; `team`, unless null, waits after it. */

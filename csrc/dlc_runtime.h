@@ -168,6 +168,18 @@ static int32_t dlc_check_pointers(dlc_context *context, const void *const *input
     return DLC_OK;
 }
 
+/* Puts the old values where the calls look for them, unless the caller has given one array for both. */
+static void dlc_begin_updates(const dlc_context *context, const void *const *inputs, void *const *outputs)
+{
+    const dlc_program *program = context->program;
+    for (int32_t i = 0; i < program->update_count; ++i) {
+        const dlc_update update = program->updates[i];
+        if (outputs[update.output] != inputs[update.input])
+            memcpy(outputs[update.output], inputs[update.input],
+                   (size_t)dlc_size_value(program->port_bytes[update.input], context->layout.values));
+    }
+}
+
 DLC_RUNTIME int32_t dlc_run(dlc_context *context, const int64_t *symbols, const void *const *inputs, void *const *outputs)
 {
     if (!context)
@@ -186,6 +198,7 @@ DLC_RUNTIME int32_t dlc_run(dlc_context *context, const int64_t *symbols, const 
     context->status = DLC_OK;
     for (int32_t i = 0; i < context->threads; ++i)
         dlc_pool_rewind(&context->pools[i]);
+    dlc_begin_updates(context, inputs, outputs);
     status = dlc_compute(context);
     if (!status)
         status = dlc_text_status(context);

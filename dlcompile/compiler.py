@@ -5,7 +5,7 @@ import contextlib
 import json
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Union
 
 from dlcompile.codegen.names import model_identifier
 from dlcompile.errors import ArgumentError, InvalidModelError, LibraryError, ToolchainError
-from dlcompile.graph import Graph
+from dlcompile.graph import Graph, is_string
 from dlcompile.kernels.target import Target, resolve_target, runs_here
 from dlcompile.runtime import CompiledModel, check_threads, load
 from dlcompile.runtime.elf import read_note
@@ -43,19 +43,21 @@ class Options:
     precision: str
     dims: tuple[tuple[str, Any], ...]
     tune: int | None = None  # for so many threads (0: the default); None: not at all
+    updates: tuple[tuple[str, str], ...] = ()
 
     @staticmethod
-    def of(name: str | None, target: str | Target, precision: str, dims: Mapping[str, int] | None, tune: int | None = None) -> Options:
+    def of(name: str | None, target: str | Target, precision: str, dims: Mapping[str, int] | None, tune: int | None = None,
+           updates: Mapping[str, str] | None = None) -> Options:
         if name is not None and model_identifier(name) != name:
             raise ArgumentError(f"name={name!r} cannot be the prefix of C functions; {model_identifier(name)!r} can")
         if precision not in PRECISIONS:
             raise ArgumentError(f"precision is {' or '.join(map(repr, PRECISIONS))}, not {precision!r}")
-        return Options(name, resolve_target(target), precision, tuple(sorted((dims or {}).items())), tune)
+        return Options(name, resolve_target(target), precision, tuple(sorted((dims or {}).items())), tune, tuple((updates or {}).items()))
 
 
 def compile(model: Model, *, name: str | None = None, target: str | Target = "native", precision: str = "default",
             threads: int | None = None, dims: Mapping[str, int] | None = None, tune: bool = False,
-            cache: bool = True, progress: Progress | None = None) -> CompiledModel:
+            updates: Mapping[str, str] | None = None, cache: bool = True, progress: Progress | None = None) -> CompiledModel:
     """The compiled form of `model`, ready to call.
 
     model:     the path of an ONNX file, an `onnx.ModelProto`, the bytes of one, or a `Graph`.
@@ -68,6 +70,8 @@ def compile(model: Model, *, name: str | None = None, target: str | Target = "na
     tune:      measure how products and convolutions are computed fastest on this machine, with this many threads, instead of trusting
                estimates. It takes minutes; what it gained, or that it gained nothing, is in the model's `info.metadata["tuning"]`. All
                sizes have to be known (`dims`).
+    updates:   outputs that are the next values of inputs, {"next_w": "w"}. A call that is given one array for both, `out=`, updates it in place and
+               needs no memory for a second one.
     cache:     keep the library in, and take it from, the user's cache directory (see `dlcompile.toolchain.cache`).
     progress:  called with (what has just been done, steps done, steps in all or 0 where that is not known yet).
 
@@ -75,7 +79,7 @@ def compile(model: Model, *, name: str | None = None, target: str | Target = "na
     ToolchainError where the C compiler is missing or fails.
     """
     check_threads(threads)
-    options = Options.of(name, target, precision, dims, (threads or 0) if tune else None)
+    options = Options.of(name, target, precision, dims, (threads or 0) if tune else None, updates)
     if not runs_here(options.target):
         raise ArgumentError(f"this machine cannot run what is compiled for {options.target.name}; compile_library writes it to a file")
     while True:
@@ -88,23 +92,24 @@ def compile(model: Model, *, name: str | None = None, target: str | Target = "na
 
 
 def compile_library(model: Model, path: str | os.PathLike, *, name: str | None = None, target: str | Target = "native",
-                    precision: str = "default", dims: Mapping[str, int] | None = None, cache: bool = True,
-                    progress: Progress | None = None) -> Path:
+                    precision: str = "default", dims: Mapping[str, int] | None = None, updates: Mapping[str, str] | None = None,
+                    cache: bool = True, progress: Progress | None = None) -> Path:
     """Write the library of `model` to `path` and its header beside it, without loading it: it may be for another machine than this.
 
     The parameters and errors of `compile`, and LibraryError where the files cannot be written. For another kind of processor a
     compiler for it is needed: one that CC names, Debian's cross compiler (`gcc-aarch64-linux-gnu`), or Clang with that machine's C library.
     """
-    with _library(model, Options.of(name, target, precision, dims), cache, progress) as library:
+    with _library(model, Options.of(name, target, precision, dims, updates=updates), cache, progress) as library:
         header = library.with_suffix(".h").read_text(encoding="utf-8")
         with open(library, "rb") as file:
             return save_library(file.fileno(), header, path)
 
 
 def lower(model: Model, *, name: str | None = None, target: str | Target = "native", precision: str = "default",
-          dims: Mapping[str, int] | None = None, progress: Progress | None = None) -> tuple[Graph, Program, Project]:
+          dims: Mapping[str, int] | None = None, updates: Mapping[str, str] | None = None,
+          progress: Progress | None = None) -> tuple[Graph, Program, Project]:
     """The optimised graph, the program it is scheduled as, and the C project that `compile` builds."""
-    return _lower(model, Options.of(name, target, precision, dims), progress)
+    return _lower(model, Options.of(name, target, precision, dims, updates=updates), progress)
 
 
 # -- the road ---------------------------------------------------------------------------------------------------------------
@@ -123,13 +128,33 @@ def _lower(model: Model, options: Options, progress: Progress | None, ranks: Map
             graph = transforms.optimize(graph, precision=options.precision)
             report("optimize", 0, 0)
             name = options.name or model_identifier(_stem(model) or graph.name)
-            program = schedule(graph, options.target, precision=options.precision, name=name, ranks=ranks)
+            updates = _numbered(graph, options.updates)
+            program = schedule(graph, options.target, precision=options.precision, name=name, ranks=ranks, updates=updates)
             structure = {"interface": json.dumps(graph.structure)} if graph.structure else {}
-            program = replace(program, metadata={"precision": options.precision, **(told or {}), **structure, **program.metadata})
+            told = {**(told or {}), **({"updates": json.dumps(list(updates.items()))} if updates else {})}
+            program = replace(program, metadata={"precision": options.precision, **told, **structure, **program.metadata})
             report("schedule", 0, 0)
             return graph, program, codegen.generate(program, options.target)
         except InvalidModelError as error:
             raise type(error)(f"{label}: {error}") from error.__cause__
+
+
+def _numbered(graph: Graph, updates: Sequence[tuple[str, str]]) -> dict[int, int]:
+    """The outputs that are the next values of inputs, by number. ArgumentError for names that the graph does not have, and for pairs of different
+    types or sizes that only a run knows."""
+    found: dict[int, int] = {}
+    for output, source in updates:
+        for name, names, kind in ((output, graph.output_names, "output"), (source, graph.input_names, "input")):
+            if name not in names:
+                raise ArgumentError(f"{graph.name}: updates: no {kind} is called {name!r}; the {kind}s are {', '.join(names)}")
+        pair = graph.output_names.index(output), graph.input_names.index(source)
+        new, old = graph.outputs[pair[0]].type, graph.inputs[pair[1]].type
+        if new != old or is_string(new.dtype):
+            raise ArgumentError(f"{graph.name}: updates: {output} is {new} and cannot be the next value of {source}, which is {old}")
+        if pair[0] in found or pair[1] in found.values():
+            raise ArgumentError(f"{graph.name}: updates: {output} or {source} is in two pairs")
+        found[pair[0]] = pair[1]
+    return found
 
 
 def _project(model: Model, options: Options, progress: Progress | None) -> Project:
@@ -246,7 +271,7 @@ def _key(model: Model, options: Options) -> str | None:
     name = options.name or _stem(model) or ""
     compiler = find_compiler(options.target)
     return digest_of(own_digest(), compiler.identity, " ".join(extra_flags()), _version("onnx"), _version("numpy"), kind, digest,
-                     name, repr(options.target), options.precision, repr(options.dims), repr(options.tune))
+                     name, repr(options.target), options.precision, repr(options.dims), repr(options.tune), repr(options.updates))
 
 
 def _model_digest(model: Model) -> tuple[str, str | None]:

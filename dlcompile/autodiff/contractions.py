@@ -20,10 +20,13 @@ def _dot_general(node: Node, c: Tensor) -> list[Tensor | None]:
     right = range(count + len(lhs_free), c.rank)
 
     def times(other: Tensor, other_batch, other_free, other_contracting, over, own_batch, own_free, own_contracting) -> Tensor:
-        made = ops.dot_general(c, other, contracting=(tuple(over), tuple(other_free)), batch=(tuple(batch), tuple(other_batch)))
-        # [batch…, own free…, other's contracting in its order…] → the operand's order
+        """c times the other operand, in whichever order needs no transposition behind it, if there is one."""
         pairs = dict(zip(other_contracting, own_contracting))
-        axes = [*own_batch, *own_free, *(pairs[i] for i in sorted(other_contracting))]
+        kept = [pairs[i] for i in sorted(other_contracting)]
+        if [*own_batch, *kept, *own_free] == list(range(len(own_batch) + len(kept) + len(own_free))):
+            return ops.dot_general(other, c, contracting=(tuple(other_free), tuple(over)), batch=(tuple(other_batch), tuple(batch)))
+        made = ops.dot_general(c, other, contracting=(tuple(over), tuple(other_free)), batch=(tuple(batch), tuple(other_batch)))
+        axes = [*own_batch, *own_free, *kept]  # [batch…, own free…, other's contracting in its order…] → the operand's order
         return ops.transpose(made, [axes.index(i) for i in range(len(axes))])
 
     return [times(rhs, rhs_batch, rhs_free, rhs_contracting, right, lhs_batch, lhs_free, lhs_contracting),

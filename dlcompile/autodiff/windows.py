@@ -90,14 +90,12 @@ def _of_extreme(node: Node, c: Tensor) -> Tensor:
     chosen_place = _by_window(node, _first_place(node))
     wide = _by_window(node, c)
     steps = [math.prod(window[i + 1:]) for i in range(x.rank)]
-    shape, own = _places(node), np.int32(0)  # the number of a place along the axes where windows lie apart
-    axis = 0
+    shape, own, axis = _places(node), number(0, chosen_place), 0  # the number of a place along the axes where windows lie apart
     for step, alone in zip(steps, apart):
         axis += 1
         if alone:
-            line = np.arange(shape[axis], dtype=np.int32) * np.int32(step)
-            own = own + line.reshape([-1 if i == axis else 1 for i in range(len(shape))])
-            axis += 1
+            line = [n if i == axis else 1 for i, n in enumerate(shape)]
+            own, axis = own + ops.iota(np.int32, line, axis) * number(step, own), axis + 1
     total = None
     for taps in itertools.product(*(range(1 if alone else k) for k, alone in zip(window, apart))):
         place = own + np.int32(sum(t * step for t, step in zip(taps, steps)))

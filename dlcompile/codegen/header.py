@@ -14,6 +14,8 @@ def header_text(program: Program, names: Interface, target: Target) -> str:
     """The text of NAME.h. It includes nothing but <stdint.h>; two models' headers can be included together."""
     name = names.name
     ports = [*_described(names.inputs, program.inputs, "input"), *_described(names.outputs, program.outputs, "output")]
+    for output, source in program.updates:
+        ports[len(program.inputs) + output] += f", the next value of {names.inputs[source]}: one array for both is updated in place"
     needs = f" It needs a CPU with {' '.join(target.requires)}." if target.requires else ""
     symbols = "".join(f", int64_t {s}" for s in names.symbols)
     parameters = "".join([symbols, *(f", const {public_type(p)} *{n}" for n, p in zip(names.inputs, program.inputs)),

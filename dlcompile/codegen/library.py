@@ -134,6 +134,7 @@ struct {name} {{
         yield from self._table("dlc_stage", "stages", list(self._stages(scratch)))
         yield from self._table("dlc_size", "dimensions", [size(d) for p in self.ports for d in p.type.shape])
         yield from self._table("dlc_size", "port_bytes", [size(p.type.nbytes) for p in self.ports])
+        yield from self._table("dlc_update", "updates", [f"{{{output}, {source}}}" for output, source in program.updates])
         yield from self._table("dlc_size", "flops", [self._cost(c.flops) for c in program.calls])
         yield from self._table("dlc_size", "bytes", [self._cost(c.bytes) for c in program.calls])
 
@@ -300,6 +301,7 @@ static const dlc_program this_program = {{
     .box_count = {program.boxes},
     .constraint_count = {len(program.constraints)},
     .scratch_count = {len(self._scratch())},
+    .update_count = {len(program.updates)},
     .arena_bytes = {c_int(self.arena_bytes)},
     .stages = this_stages,
     .evaluate_costs = this_evaluate_costs,
@@ -308,6 +310,7 @@ static const dlc_program this_program = {{
     .scratch = {self._ref("scratch")},
     .dimensions = {self._ref("dimensions")},
     .port_bytes = {self._ref("port_bytes")},
+    .updates = {self._ref("updates")},
     .flops = {self._ref("flops")},
     .bytes = {self._ref("bytes")},
     .calls = this_calls,

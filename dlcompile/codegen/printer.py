@@ -159,7 +159,7 @@ class _Printer:
             yield (f"{pad}dlc_tile_depthwise_rows({tile.rows}, {tile.columns}, {c_dim(tile.valid_rows)}, {c_dim(tile.valid_columns)}, {left}, {taps}, "
                    f"{right}, {c_dim(tile.b_row)}, {result});")
         else:
-            yield (f"{pad}dlc_tile_contract({tile.rows}, {tile.columns}, {c_dim(tile.valid_rows)}, {left}, {taps}, "
+            yield (f"{pad}dlc_tile_contract({tile.rows}, {tile.columns}, {int(tile.accumulate)}, {c_dim(tile.valid_rows)}, {left}, {taps}, "
                    f"{c_dim(tile.channels)}, {c_dim(tile.a_column)}, {right}, {c_dim(tile.ahead)}, {result});")
 
     def _invoke(self, call: Invoke, pad: str, depth: int) -> Iterator[str]:

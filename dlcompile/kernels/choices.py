@@ -10,10 +10,12 @@ from typing import Union
 
 from dlcompile.graph import Node, Tensor
 from dlcompile.kernels import strassen, winograd
-from dlcompile.kernels.contraction import Contraction, plan_tile
+from dlcompile.kernels.blocked import LEAST_GAIN, Blocking, awkwardness, blockings, is_known, plain_time
+from dlcompile.kernels.contraction import Contraction
 from dlcompile.kernels.planes import may_round
 from dlcompile.kernels.strassen import Strassen
 from dlcompile.kernels.target import Target
+from dlcompile.kernels.tiles import plan_tile
 from dlcompile.kernels.tiling import product_time, ranked_tiles
 from dlcompile.kernels.winograd import Winograd
 
@@ -23,10 +25,11 @@ MOST_PLANS = 2  # of one of the other ways
 
 @dataclass(frozen=True)
 class Direct:
-    """The sum as it is defined, on a tile of `rows` × `vectors`."""
+    """The sum as it is defined, on a tile of `rows` × `vectors`; in blocks of its terms, where `blocking` says so."""
 
     rows: int
     vectors: int
+    blocking: Blocking | None = None
 
 
 Way = Union[Direct, Winograd, Strassen]
@@ -41,12 +44,21 @@ def ways(node: Node, contraction: Contraction, target: Target, *, strict: bool) 
     tiles = ranked_tiles(target, rows, c.width, c.depth)[:MOST_TILES]
     best = product_time(target, rows, c.width, c.depth, tiles[0])
     module = None if strict else winograd if winograd.applies(node) else strassen if strassen.applies(node, c) else None
-    if module is None:
-        return [Direct(*tile) for tile in tiles]
-    direct = module.direct_time(node, c, target, tiles[0])
-    found: list[tuple[float, Way]] = [(direct * product_time(target, rows, c.width, c.depth, tile) / best, Direct(*tile)) for tile in tiles]
-    found += sorted(module.plans(node, c, target), key=lambda pair: pair[0])[:MOST_PLANS]
+    direct = module.direct_time(node, c, target, tiles[0]) if module else plain_time(c, target, tiles[0]) if is_known(c) else best
+    found: list[tuple[float, Way]] = [(direct * product_time(target, rows, c.width, c.depth, tile) / best * awkwardness(c, target, tile[0]), Direct(*tile))
+                                      for tile in tiles]
+    if module:
+        found += sorted(module.plans(node, c, target), key=lambda pair: pair[0])[:MOST_PLANS]
+    found += _in_blocks(c, target, tiles[0])
     return [way for _, way in sorted(found, key=lambda pair: pair[0])]
+
+
+def _in_blocks(c: Contraction, target: Target, tile: tuple[int, int]) -> list[tuple[float, Way]]:
+    """The best way to cut the sum into blocks of terms, if that is estimated to gain."""
+    time, blocking = min(blockings(c, target, tile), key=lambda pair: pair[0], default=(0.0, None))
+    if blocking is None or time > (1 - LEAST_GAIN) * plain_time(c, target, tile) * awkwardness(c, target, tile[0]):
+        return []
+    return [(time, Direct(*tile, blocking))]
 
 
 class Choices:

@@ -1,35 +1,19 @@
-"""The contraction and convolution forms: one tile operation in loops, with an epilogue on its result.
+"""What contracts, and how: the analysis behind all forms that are made of tile operations, and how their right operands are packed.
 
 A product of matrices, a batched one, a convolution in channels-last layout and a grouped one are the same thing once it is known how the
 address of an element of the left operand depends on each coordinate (`analyse`): rows, columns, contracted dimensions (the innermost is
-read contiguously, up to two more are *taps*), and batch. The right operand is packed, [batch][column block][contracted][columns of a
-block]; what follows the product (bias, activation, residual) is evaluated on the tile while it is in the nearest cache.
+*last*, up to two more are *taps*), and batch. The right operand is packed, [batch][column block][contracted][columns of a block].
 """
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dlcompile.graph import DimLike, Node, Shape, Symbol, Tensor, ceildiv, dim_min, product, substitute, symbol
-from dlcompile.kernels.access import (
-    VIEWS,
-    CannotFuse,
-    Coordinates,
-    Storage,
-    axes_symbols,
-    delinearize,
-    forward_through,
-    linear_coefficients,
-    viewed,
-)
-from dlcompile.kernels.emit import INT64, Emitter, Parameters
-from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, forward, worth_sharing
-from dlcompile.kernels.ir import Expression, Index, Let, Load, LocalBuffer, Statement, Store, Tile
-from dlcompile.kernels.nest import Axis, Block, collapse, merge, nest, split
-from dlcompile.kernels.target import Target
-from dlcompile.kernels.tiling import UNKNOWN, choose_tile
+from dlcompile.graph import DimLike, Node, Shape, Tensor, product, symbol
+from dlcompile.kernels.access import Coordinates, Storage, axes_symbols, delinearize, linear_coefficients, viewed
+from dlcompile.kernels.tiling import UNKNOWN
 
 FLOAT32 = np.dtype(np.float32)
 MOST_ROWS = 16  # of a tile: more rows in a run fill it no better
@@ -94,6 +78,8 @@ def _analyse_dot(node: Node, storage) -> Contraction | None:
     (lc, rc), (lb, rb) = node.attributes["contracting"], node.attributes["batch"]
     lhs_free = [a for a in range(lhs.rank) if a not in lc and a not in lb]
     rhs_free = tuple(rhs.shape[a] for a in range(rhs.rank) if a not in rc and a not in rb)
+    order = _contracted_order(rhs, rc, storage)
+    lc = [lc[i] for i in order]
     at = axes_symbols(lhs.shape, "l")
 
     def result(batch: Coordinates, rows: Coordinates, column: DimLike) -> Coordinates:
@@ -125,11 +111,13 @@ def _analyse_conv(node: Node, storage) -> Contraction | None:
     def result(batch: Coordinates, at_rows: Coordinates, column: DimLike) -> Coordinates:
         return (*at_rows, (batch[0] * per_group + column) if batch and groups > 1 and not depthwise else column)
 
-    contracted = [*taps, column if depthwise else channel]
+    contracted, depth_shape = [*taps, column if depthwise else channel], [*kernel, groups if depthwise else channels]
+    if not depthwise:
+        order = _contracted_order(w, range(spatial + 1), storage)
+        contracted, depth_shape = [contracted[i] for i in order], [depth_shape[i] for i in order]
     found = _contraction(x, coordinates, [group] if groups > 1 and not depthwise else [], list(rows), contracted,
                          [groups] if groups > 1 and not depthwise else [], list(out_shape[:-1]),
-                         [*kernel, groups if depthwise else channels], (out if depthwise else per_group,), result, storage,
-                         merge_contracted=not depthwise)
+                         depth_shape, (out if depthwise else per_group,), result, storage, merge_contracted=not depthwise)
     if found is not None and depthwise:
         if len(found.contracted) != spatial + 1 or found.contracted[-1].stride != 1 or spatial > 2:
             return None
@@ -154,11 +142,28 @@ def _contraction(lhs, at, batch, rows, contracted, batch_shape, row_shape, depth
         Run(e, s, (e,), f"k{i}") for i, (e, s) in enumerate(zip(depth_shape, rest[len(rows):])))
     if len(depth_runs) > 3 or not depth_runs:
         return None
-    if depth_runs[-1].stride != 1 and len(depth_runs) > 1 and merge_contracted:
-        return None
     if merge_contracted:
         row_runs, result = _longest_last(row_runs, result)
     return Contraction(stored, offset, batch_runs, row_runs, depth_runs, tuple(columns), result)
+
+
+def _contracted_order(rhs: Tensor, axes: Sequence[int], storage) -> list[int]:
+    """An order of the contracted axes `axes` of a right operand: as they follow one another in memory, so that it can be packed by rows. Sums are in
+    any order. Constants are packed when the model is compiled, in the order that they have."""
+    given = list(range(len(axes)))
+    found = None if rhs.is_constant else _strides(rhs, storage)
+    if found is None or not all(isinstance(found[a], int) for a in axes):
+        return given
+    return sorted(given, key=lambda i: -found[axes[i]])
+
+
+def _strides(tensor: Tensor, storage) -> list[DimLike] | None:
+    """How far apart the elements of a tensor are along each axis, where it is a strided array."""
+    at = axes_symbols(tensor.shape, "r")
+    base, coordinates = viewed(tensor, at, lambda t: storage(t) is not None)
+    stored = storage(base)
+    linear = linear_coefficients(stored.index(coordinates), at) if stored is not None else None
+    return None if linear is None else list(linear[1])
 
 
 def _longest_last(rows: tuple[Run, ...], result) -> tuple[tuple[Run, ...], Callable[[Coordinates, Coordinates, DimLike], Coordinates]]:
@@ -228,6 +233,14 @@ class Packing:
     k_stride: DimLike
     n_stride: DimLike
 
+    def is_packed(self, contraction: Contraction, width: int) -> bool:
+        """Whether it lies as if packed in one panel of `width` columns already."""
+        whole, apart = contraction.depth * width, []
+        for run in reversed(self.batch):
+            apart.append(run.stride == whole or run.extent == 1)
+            whole = whole * run.extent
+        return contraction.width == width == self.k_stride and self.n_stride == 1 and all(apart)
+
 
 def analyse_packing(node: Node, storage: Callable[[Tensor], Storage | None]) -> Packing | None:
     """How to read the right operand of `node` for packing; None where it is not a strided array of matrices."""
@@ -242,6 +255,7 @@ def analyse_packing(node: Node, storage: Callable[[Tensor], Storage | None]) -> 
     stored = storage(base)
     if stored is None:
         return None
+    rc = tuple(rc[i] for i in _contracted_order(rhs, rc, storage))
     order = (*rb, *rc, *free)
     linear = linear_coefficients(stored.index(coordinates), [at[a] for a in order])
     if linear is None:
@@ -258,185 +272,3 @@ def analyse_packing(node: Node, storage: Callable[[Tensor], Storage | None]) -> 
         groups = node.attributes["groups"]
         batch = (Run(groups, rhs.shape[-1] // groups * n_stride, (groups,), "z0"),)
     return Packing(stored, offset, batch, depth[0].stride, n_stride)
-
-
-# -- lowering ---------------------------------------------------------------------------------------------------------------
-@dataclass(frozen=True)
-class Plan:
-    """A contraction with the tile chosen for it and the right operand packed for that tile (depthwise: as it lies)."""
-
-    contraction: Contraction
-    rows: int
-    vectors: int
-    packed: Storage
-
-    def width(self, target: Target) -> int:
-        return self.vectors * target.lanes
-
-
-def plan_tile(contraction: Contraction, target: Target) -> tuple[int, int]:
-    """(rows, vectors) of the tile."""
-    tile_rows = contraction.rows[-1].extent if contraction.rows else 1
-    if contraction.depthwise:
-        count = ceildiv(contraction.width, target.lanes)
-        vectors = min(range(1, 5 if target.registers > 16 else 3), key=lambda v: (ceildiv(count, v) * (v + 1), -v))
-        most = 8 if target.registers > 16 else 6
-        return most if not isinstance(tile_rows, int) else _even_split(tile_rows, most), vectors
-    return choose_tile(target, tile_rows, contraction.width, contraction.depth)
-
-
-def _even_split(extent: int, most: int) -> int:
-    """The number of rows, at most `most`, that covers an extent with equal tiles as nearly as possible."""
-    tiles = -(-extent // most)
-    return -(-extent // tiles)
-
-
-def lower_contraction(group: Group, context: Context, plan: Plan) -> Lowered:
-    """Loops over tiles; in each the tile operation, then the epilogue row by row."""
-    (node,) = group.anchors
-    c, width, target = plan.contraction, plan.width(context.target), context.target
-    parameters = Parameters()
-    left = parameters.read(c.left.argument, FLOAT32)
-    right = parameters.read(plan.packed.argument, FLOAT32)
-
-    rows = c.rows[-1] if c.rows else Run(1, 0, (), "m0")
-    row_blocks, column_blocks = ceildiv(rows.extent, plan.rows), ceildiv(c.width, width)
-    rb, nb = (symbol(n, e) if e != 1 else 0 for n, e in (("rb", row_blocks), ("nb", column_blocks)))
-    m = symbol("m", rows.extent) if rows.extent != 1 else 0
-    i = symbol("i", plan.rows) if plan.rows != 1 else 0
-    j = symbol("j", width)
-    batch_at = tuple(run.symbol if run.extent != 1 else 0 for run in c.batch)
-    outer_rows = c.rows[:-1]
-    row_at: Coordinates = ()
-    for run, coordinate in ((*((r, r.symbol if r.extent != 1 else 0) for r in outer_rows), (rows, m))):
-        row_at += delinearize(coordinate, run.axes)
-    column = nb * width + j
-    if c.width == 1:
-        column = 0
-    at = c.result(batch_at, row_at, column)
-
-    lets, store = epilogue(group, context, parameters, at, Load("tile", i * width + j, FLOAT32), "j", c.width)
-
-    a_index = c.base
-    for run, coordinate in zip(c.batch, batch_at):
-        a_index = coordinate * run.stride + a_index
-    for run in outer_rows:
-        a_index = (run.symbol if run.extent != 1 else 0) * run.stride + a_index
-    a_index = rb * plan.rows * rows.stride + a_index
-    taps = tuple((run.extent, run.stride) for run in c.contracted[:-1])
-    taps = ((1, 0),) * (2 - len(taps)) + taps
-    last = c.contracted[-1]
-    if c.depthwise:
-        a_index, b_index, b_row = nb * width + a_index, plan.packed.offset + nb * width, c.width
-    else:
-        matrix: DimLike = 0
-        for run, coordinate in zip(c.batch, batch_at):
-            matrix = matrix * run.extent + coordinate
-        b_index, b_row = plan.packed.offset + (matrix * column_blocks + nb) * (c.depth * width), width
-    valid_rows = dim_min(plan.rows, rows.extent - rb * plan.rows)
-    valid_columns = _valid_columns(c.width, width, nb)
-    tile = Tile("depthwise" if c.depthwise else "contract", "tile", plan.rows, width, left, a_index, rows.stride, last.stride, taps,
-                1 if c.depthwise else last.extent, right, b_index, b_row, valid_rows, valid_columns, _ahead(c, width, context.target))
-
-    row_axes = (Axis("i", valid_rows),) if i != 0 else ()
-    bound: tuple[Statement, ...] = (Let("m", Index(rb * plan.rows + i, INT64)),) if m != 0 else ()
-    inner = (*bound, *lets, store)
-    after = nest((*row_axes, Axis("j", valid_columns)), inner, parallel=False)
-    statements: Block = (LocalBuffer("tile", FLOAT32, plan.rows * width), tile, *after)
-    outer = [Axis(run.name, run.extent) for run in c.batch]
-    row_loops = [Axis(run.name, run.extent) for run in outer_rows] + [Axis("rb", row_blocks)]
-    column_loop = [Axis("nb", column_blocks)]
-    outer += row_loops + column_loop if _rows_first(c, target) else column_loop + row_loops
-    axes = tuple(a for a in outer if a.extent != 1)
-    axes, statements = split(axes, statements)
-    axes, statements = merge(axes, statements)
-    work = 2 * product((*(r.extent for r in c.batch), c.row_count, 1 if c.depthwise else c.width, c.depth)) + cost(group.nodes - {node})
-    parallel = worth_sharing(work, 100_000) and bool(axes)
-    loops = _share(axes, statements, parallel)
-    return finish(parameters, loops, "convolution" if node.op == "conv_general" else "contraction", parallel)
-
-
-def _share(axes: tuple[Axis, ...], statements: Block, parallel: bool) -> Block:
-    """Loops over tiles; the outer ones as one parallel loop, long enough that any number of threads gets an even share."""
-    if parallel and len(axes) > 1:
-        axes, statements = collapse(axes, statements, keep=0)
-    return nest(axes, statements, parallel=parallel, vector=False)
-
-
-def _ahead(c: Contraction, width: int, target: Target) -> DimLike:
-    """How far ahead of its panel a tile fetches: the next panel, where panels come from beyond the second-level cache."""
-    panel = c.depth * width
-    if c.depthwise or not isinstance(panel, int) or not isinstance(c.width, int) or c.depth * c.width * 4 <= target.l2_bytes // 2:
-        return 0
-    return panel
-
-
-def _valid_columns(columns: DimLike, width: int, block: DimLike) -> DimLike:
-    """How many columns of a block exist; a constant where it is the same for all blocks."""
-    if isinstance(columns, int) and (columns <= width or columns % width == 0):
-        return min(columns, width)
-    return dim_min(width, columns - block * width)
-
-
-def _rows_first(c: Contraction, target: Target) -> bool:
-    """Whether the column blocks of a row block follow each other: right where the packed operand stays in the second-level cache."""
-    size = c.depth * c.width * 4
-    return isinstance(size, int) and size <= target.l2_bytes // 2
-
-
-def epilogue(group: Group, context: Context, parameters: Parameters, at: Coordinates, element: Expression, column: str,
-             width: DimLike) -> tuple[list[Let], Store]:
-    """What a group stores for the element at coordinates `at` of its anchor's result, whose value is the expression `element`: the variables that
-    have to be bound before, and the store. `column`: the variable that counts the `width` columns. CannotFuse where the group uses the
-    result at other coordinates."""
-    (node,) = group.anchors
-    body, views = group.body_and_views()
-    emitter = Emitter(parameters, context.readable(group.root), group.shared())
-
-    def value_at(where: Coordinates) -> Expression:
-        if where != at:
-            raise CannotFuse(f"the result of {node.op} is used at other coordinates")
-        return element
-
-    emitter.overrides[node.output] = value_at
-    body_at = carry_forward(group, node.output, at, body)
-    value = emitter.value(body, body_at)
-    root = context.stored(group.root)
-    store = Store(parameters.write(root.argument, group.root.dtype), root.index(forward(views, body_at)), value)
-    check_stored(store.index, column, width, node)
-    return emitter.lets, store
-
-
-SCATTERED_COLUMNS = 16  # that a kernel stores one by one rather than leave it to a transposition of its own
-
-
-def check_stored(index: DimLike, column: str, width: DimLike, node: Node) -> None:
-    """CannotFuse where neighbouring columns of a result would be stored far from each other, each in a cache line of its own. `column`: the
-    name of the variable that counts them. Where they are neighbours in runs (as pixels of a block are), that is as good."""
-    if isinstance(width, int) and width < SCATTERED_COLUMNS:
-        return
-    apart = substitute(index, {column: 1}) - substitute(index, {column: 0})
-    if apart not in (0, 1) and (isinstance(apart, int) or all(isinstance(atom, Symbol) for monomial in apart.terms for atom in monomial)):
-        raise CannotFuse(f"the columns of {node.op} would be stored one by one")
-
-
-def carry_forward(group: Group, start: Tensor, at: Coordinates, end: Tensor) -> Coordinates:
-    """Coordinates of `start` as coordinates of `end`, carried through elementwise nodes of its shape and views that rearrange."""
-    carried = {start: at}
-    waiting = True
-    while waiting and end not in carried:
-        waiting = False
-        for node in group.nodes:
-            tensor = node.outputs[0]
-            source = next((t for t in node.inputs if t in carried), None)
-            if source is None or tensor in carried:
-                continue
-            moved = forward_through(node, carried[source])
-            if moved is None and source.shape == tensor.shape and node.op not in VIEWS:
-                moved = carried[source]
-            if moved is not None:
-                carried[tensor] = moved
-                waiting = True
-    if end not in carried:
-        raise CannotFuse(f"what follows {start.op} has another shape")
-    return carried[end]

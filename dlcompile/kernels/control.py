@@ -10,6 +10,7 @@ carried or handed out beside it (the attributes `sizes` and `defines`, see `oper
 """
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,7 +18,23 @@ from typing import TYPE_CHECKING
 from dlcompile.graph import Dim, DimLike, Graph, Node, Tensor, product, symbols_in
 from dlcompile.kernels.access import Storage, contiguous
 from dlcompile.kernels.group import worth_sharing
-from dlcompile.kernels.steps import Argument, Branch, Call, Carry, Element, Loop, Part, Step, VariableArgument, map_steps
+from dlcompile.kernels.steps import (
+    Argument,
+    BoxArgument,
+    Branch,
+    BufferArgument,
+    Call,
+    Carry,
+    DimArgument,
+    Element,
+    Loop,
+    Part,
+    Step,
+    VariableArgument,
+    map_steps,
+    uses,
+    walk,
+)
 
 if TYPE_CHECKING:
     from dlcompile.kernels.schedule import Scheduler
@@ -51,10 +68,12 @@ def lower_scan(node: Node, scheduler: Scheduler) -> list[Step]:
     for tensor, carry in zip(node.outputs, carries):
         scheduler.placement.put(tensor, contiguous(carry.now, tensor.shape))
     first = len(scheduler.memory.buffers)
-    steps = map_steps(scheduler.body_steps(body, inputs, outputs), lambda s: _repeated(s, attributes["length"]))
-    private = range(first, len(scheduler.memory.buffers)) if not carries and _apart(steps, scheduler, first) else None
-    return [Loop(tuple(carries), (*read, *written), steps, attributes["length"], attributes["reverse"], origin=node.origin,
-                 private=None if private is None else tuple(private))]
+    before, steps = _once(scheduler.body_steps(body, inputs, outputs))
+    steps = map_steps(steps, lambda s: _repeated(s, attributes["length"]))
+    apart = not carries and _apart(steps, scheduler, first)
+    shared = {a for call in before for a in call.arguments}
+    private = tuple(i for i in range(first, len(scheduler.memory.buffers)) if BufferArgument(i) not in shared) if apart else None
+    return [*before, Loop(tuple(carries), (*read, *written), steps, attributes["length"], attributes["reverse"], origin=node.origin, private=private)]
 
 
 def lower_while(node: Node, scheduler: Scheduler) -> list[Step]:
@@ -80,6 +99,23 @@ def lower_while(node: Node, scheduler: Scheduler) -> list[Step]:
 
 CONTROL: dict[str, Callable[[Node, Scheduler], list[Step]]] = {"cond": lower_cond, "scan": lower_scan, "while": lower_while}
 """operator → the steps it becomes"""
+
+
+def _once(steps: Sequence[Step]) -> tuple[tuple[Call, ...], tuple[Step, ...]]:
+    """The steps of a body in two parts: calls that do the same in every turn, which are made before the loop, and the others. Such a call (mostly
+    one that packs a weight) reads what no turn changes, and nothing else writes where it does."""
+    before: list[Call] = []
+    inside = list(steps)
+    while True:
+        calls = [s for s in walk(inside) if isinstance(s, Call)]
+        writers = Counter(a for call in calls for a in uses(call, written=True))
+        same = [s for s in inside if isinstance(s, Call) and all(isinstance(a, BufferArgument) and writers[a] == 1 for a in uses(s, written=True))
+                and not any(isinstance(a, (VariableArgument, BoxArgument)) or writers[a] for a in uses(s, written=False))
+                and not any(isinstance(a, DimArgument) and isinstance(a.value, Dim) for a in s.arguments)]
+        if not same:
+            return tuple(before), tuple(inside)
+        before += same
+        inside = [s for s in inside if s not in same]
 
 
 def _repeated(step: Step, times: DimLike) -> Step:

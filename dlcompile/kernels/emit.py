@@ -60,6 +60,7 @@ class Emitter:
         self.lets: list[Let] = []
         self._memo: dict[tuple[Tensor, Coordinates], Expression] = {}
         self._guarded = 0
+        self._choices = 0  # between values, around what is being written
         self._counter = 0
         self.loaded: set[str] = set()  # indices that were read from memory
 
@@ -108,15 +109,30 @@ class Emitter:
         if node.op in INDEXED:
             return INDEXED[node.op](self, node, at)
         if OPERATORS[node.op].family == "elementwise":
-            arguments = tuple(self.value(t, broadcast_coordinates(at, t.shape)) for t in node.inputs)
+            arguments = self._arguments(node, at)
             if node.op == "cast":
                 return cast(arguments[0], tensor.dtype)
             return Apply(node.op, arguments, tensor.dtype)
         raise CannotFuse(f"{node.op} is not computed element by element")
 
+    def _arguments(self, node: Node, at: Coordinates) -> tuple[Expression, ...]:
+        """The operands of an elementwise node."""
+        choice = node.op == "select"
+        made = []
+        for position, tensor in enumerate(node.inputs):
+            self._choices += choice and position > 0
+            made.append(self.value(tensor, broadcast_coordinates(at, tensor.shape)))
+            self._choices -= choice and position > 0
+        return tuple(made)
+
     def load(self, storage: Storage, dtype: np.dtype, at: Coordinates) -> Expression:
-        """An element of a stored tensor."""
-        return Load(self.parameters.read(storage.argument, dtype), storage.index(at), dtype)
+        """An element of a stored tensor. What only one side of a choice reads is read before it, whether it is chosen or not: compilers make vector
+        code of choices between values, but hardly of reading or not."""
+        load = Load(self.parameters.read(storage.argument, dtype), storage.index(at), dtype)
+        if not self._choices or self._guarded:
+            return load
+        before = next((let for let in self.lets if let.value == load), None)
+        return Local(before.name, dtype) if before else self.bind(load)
 
     def bind(self, expression: Expression) -> Local:
         """Give an expression a name."""

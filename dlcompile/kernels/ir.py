@@ -153,8 +153,8 @@ class When:
 
 @dataclass(frozen=True)
 class Tile:
-    """result[i][j] of a tile of rows × columns, computed by a tile operation and left in the local buffer `result` from `result_index` on. Of the rows the first
-    `valid_rows` exist, of the columns of a depthwise tile the first `valid_columns`; no others are read. `ahead` says how many elements
+    """result[i][j] of a tile of rows × columns, computed by a tile operation and left in the buffer `result` from `result_index` on, added to what is there
+    where `accumulate` ("contract" only). Of the rows the first `valid_rows` exist, of the columns of a depthwise tile the first `valid_columns`; no others are read. `ahead` says how many elements
     after `b` the machine may fetch early because a later tile reads them (0: nothing).
 
     "contract":  sum over taps and channels of a[row, tap, channel] * b[tap, channel, column]; `a` is read at
@@ -179,6 +179,7 @@ class Tile:
     valid_columns: DimLike
     ahead: DimLike = 0
     result_index: DimLike = 0
+    accumulate: bool = False
 
 
 @dataclass(frozen=True)
@@ -321,6 +322,30 @@ def map_dims(statements: tuple[Statement, ...], change: Callable[[DimLike], DimL
 def substitute(statements: tuple[Statement, ...], values: dict[str, DimLike]) -> tuple[Statement, ...]:
     """The statements with symbols replaced in every index expression."""
     return map_dims(statements, lambda d: substitute_dim(d, values))
+
+
+def map_loads(statements: tuple[Statement, ...], change: Callable[[Load], Expression]) -> tuple[Statement, ...]:
+    """The statements with every element that is read by an expression read in another way."""
+    def inside(expression: Expression) -> Expression:
+        match expression:
+            case Load():
+                return change(expression)
+            case Apply(arguments=arguments):
+                return replace(expression, arguments=tuple(map(inside, arguments)))
+        return expression
+
+    def changed(statement: Statement) -> Statement:
+        match statement:
+            case Let() | Declare() | Assign() | Store() | Accumulate():
+                return replace(statement, value=inside(statement.value))
+            case Loop():
+                return replace(statement, body=map_loads(statement.body, change))
+            case When():
+                return replace(statement, condition=inside(statement.condition), body=map_loads(statement.body, change),
+                               otherwise=map_loads(statement.otherwise, change))
+        return statement
+
+    return tuple(map(changed, statements))
 
 
 def _map_expression(expression: Expression, change: Callable[[DimLike], DimLike]) -> Expression:

@@ -1,7 +1,6 @@
 """The order of steps: where the threads of the team have to wait for one another, and from when to when each buffer is needed."""
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dlcompile.kernels.steps import (
@@ -9,22 +8,23 @@ from dlcompile.kernels.steps import (
     Branch,
     BufferArgument,
     Call,
-    Define,
-    DimArgument,
     Loop,
-    Reserve,
+    OutputArgument,
     Step,
     VariableArgument,
+    arrays_of,
     inner,
+    uses,
     walk,
 )
 
-Written = dict[Argument, bool]
-"""what has been written since the team last waited, and whether several threads wrote it"""
+Written = dict[tuple[Argument, bool], bool]
+"""(array, whether it was written or read) since the team last waited → whether several threads did"""
 
 
 def place_barriers(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """The steps with `barrier` set on calls that read what a call since the last wait wrote, unless one thread does both.
+    """The steps with `barrier` set on calls that read what a call since the last wait wrote, unless one thread does both; and on those that write over
+    what has been read, as the next value of an input does.
 
     At a definition, a branch and a loop the team waits anyway; so it does after every turn of a loop, which hands over addresses.
     """
@@ -54,13 +54,12 @@ def _with_barriers(steps: tuple[Step, ...], written: Written) -> tuple[tuple[Ste
 
 
 def _call(call: Call, written: Written) -> tuple[Call, Written]:
-    arrays = [a for a in call.arguments if not isinstance(a, DimArgument)]
-    used = dict(zip(arrays, call.kernel.body.parameters))
-    wait = any(a in written and (written[a] or call.parallel) for a, p in used.items() if p.read)
+    read, wrote = uses(call, written=False), uses(call, written=True)
+    waited_for = [*((a, True) for a in read), *((a, False) for a in wrote if isinstance(a, OutputArgument))]
+    wait = any(key in written and (written[key] or call.parallel) for key in waited_for)
     written = {} if wait else dict(written)
-    for argument, parameter in used.items():
-        if parameter.written:
-            written[argument] = written.get(argument, False) or call.parallel
+    for key in (*((a, False) for a in read), *((a, True) for a in wrote)):
+        written[key] = written.get(key, False) or call.parallel
     return replace(call, barrier=wait), written
 
 
@@ -136,26 +135,10 @@ def _aliases(steps: tuple[Step, ...]) -> dict[int, tuple[Argument, ...]]:
     return found
 
 
-def _arguments(step: Step) -> Iterable[Argument]:
-    match step:
-        case Call():
-            return step.arguments
-        case Define():
-            return [s.argument for s in step.sources]
-        case Reserve():
-            return [step.target]
-        case Branch():
-            return [step.predicate.argument]
-        case Loop():
-            own = [a for c in step.carries for a in (c.initial, *c.places)] + [p.array for p in step.parts]
-            return [*own, *([step.going.argument] if step.going else []), *([step.counter] if step.counter else [])]
-    return ()
-
-
 def _buffers(step: Step, aliases: dict[int, tuple[Argument, ...]]) -> set[int]:
     """The buffers a step uses itself, through variables too."""
     found: set[int] = set()
-    waiting = list(_arguments(step))
+    waiting = list(arrays_of(step))
     while waiting:
         argument = waiting.pop()
         if isinstance(argument, BufferArgument):

@@ -23,7 +23,7 @@ def prepare(graph: Graph, target: Target) -> Graph:
     """The graph in the form the scheduler takes."""
     graph = compute_in_float32(graph)
     graph = split_recurrent(graph, target)
-    graph = graph.rebuild(_convolution)
+    graph = graph.rebuild(Convolutions())
     return store_strings(own_outputs(graph))
 
 
@@ -104,32 +104,44 @@ def compute_in_float32(graph: Graph) -> Graph:
     return graph.with_outputs(outputs, {s: widened(t) for s, t in graph.definitions.items()})
 
 
-def _convolution(node: Node, inputs: tuple[Tensor, ...]):
-    """conv(x; padding) → conv(pad(x)), and channels_first → transpose, channels_last, transpose."""
-    if node.op != "conv_general":
-        return None
-    x, w = inputs
-    attributes = dict(node.attributes)
-    if attributes["layout"] == "channels_first":
+class Convolutions:
+    """conv(x; padding) → conv(pad(x)), and channels_first → transpose, channels_last, transpose. What several convolutions pad alike is padded once:
+    a layer and the derivative by its filters."""
+
+    def __init__(self):
+        self._padded: dict[tuple, Tensor] = {}
+
+    def __call__(self, node: Node, inputs: tuple[Tensor, ...]):
+        if node.op != "conv_general":
+            return None
+        x, w = inputs
+        attributes = dict(node.attributes)
+        if attributes["layout"] == "channels_last":
+            return (self._explicit(x, w, attributes),)
         spatial = list(range(2, x.rank))
         attributes["layout"] = "channels_last"
         last = ops.transpose(x, (0, *spatial, 1))
         kernel = ops.transpose(w, (*spatial, 1, 0)) if not w.is_constant else make_constant(
             np.ascontiguousarray(w.value.transpose(*spatial, 1, 0)))
-        y = _explicit(last, kernel, attributes)
+        y = self._explicit(last, kernel, attributes)
         return (ops.transpose(y, (0, x.rank - 1, *range(1, x.rank - 1))),)
-    return (_explicit(x, w, attributes),)
 
+    def _explicit(self, x: Tensor, w: Tensor, attributes: dict) -> Tensor:
+        padding = attributes["padding"]
+        if all(p == (0, 0) for p in padding) or any(d != 1 for d in attributes["lhs_dilation"]):
+            return apply("conv_general", x, w, **attributes)
+        attributes["padding"] = tuple((0, 0) for _ in padding)
+        return apply("conv_general", self._pad(x, (0, *(p[0] for p in padding), 0), (0, *(p[1] for p in padding), 0)), w, **attributes)
 
-def _explicit(x: Tensor, w: Tensor, attributes: dict) -> Tensor:
-    padding = attributes["padding"]
-    if all(p == (0, 0) for p in padding) or any(d != 1 for d in attributes["lhs_dilation"]):
-        return apply("conv_general", x, w, **attributes)
-    zero = make_constant(np.zeros((), x.dtype))
-    low = (0, *(p[0] for p in padding), 0)
-    high = (0, *(p[1] for p in padding), 0)
-    attributes["padding"] = tuple((0, 0) for _ in padding)
-    return apply("conv_general", ops.pad(x, zero, low, high), w, **attributes)
+    def _pad(self, x: Tensor, low: tuple, high: tuple) -> Tensor:
+        """x with zeros around it. Where batch and channels have changed places, as they have in the derivative by filters, images are padded as they
+        lie: pad(transpose(x)) → transpose(pad(x))."""
+        if x.op == "transpose" and x.producer.attributes["permutation"] == (exchange := (x.rank - 1, *range(1, x.rank - 1), 0)):
+            return ops.transpose(self._pad(x.producer.inputs[0], low, high), exchange)
+        key = (x, low, high)
+        if key not in self._padded:
+            self._padded[key] = ops.pad(x, make_constant(np.zeros((), x.dtype)), low, high)
+        return self._padded[key]
 
 
 def store_strings(graph: Graph) -> Graph:

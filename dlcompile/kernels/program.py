@@ -81,6 +81,7 @@ class Program:
     metadata: dict[str, str] = field(default_factory=dict)
     variables: int = 0  # how many `VariableArgument`s there are
     boxes: int = 0
+    updates: tuple[tuple[int, int], ...] = ()  # (output, the input that it is the next value of)
 
     @property
     def calls(self) -> tuple[Call, ...]:

@@ -6,7 +6,7 @@ form compiles, and a *sequence* operator, which runs the steps:
     y, h, c = lstm(x, w, r, b)  →  y, h, c = lstm_sequence(x·W + b, R, …)
 
 W and R are w and r packed for the kernel (csrc/dlc_recurrent.h): hidden units in blocks of a vector's lanes, the gates of a block side by
-side. Both are functions of the weights alone, so they fold into constants.
+side, R's in panels of as many as a tile has. Both are functions of the weights alone, so they fold into constants.
 """
 from __future__ import annotations
 
@@ -58,8 +58,7 @@ def _split(kind: str, attributes, inputs: tuple[Tensor, ...], lanes: int) -> tup
         product = ops.add(product, bias)
         if recurrent_bias is not None:
             recurrent_bias = _now(ops.reshape(_blocked(ops.expand_dims(recurrent_bias, 2), gates, lanes), (directions, gates * padded)))
-    blocked = _blocked(r, gates, lanes)  # [D, Hp/U, G, U, H] → [D, Hp/U, H, G*U]
-    packed = _now(ops.reshape(ops.transpose(blocked, (0, 1, 4, 2, 3)), (directions, padded // lanes, hidden, gates * lanes)))
+    packed = _now(_in_panels(_blocked(r, gates, lanes), 3 if kind == "gru" and attributes["linear_before_reset"] else 2))
     optional = {"recurrent_bias": recurrent_bias, "sequence_lens": given.get("sequence_lens"), "initial_h": given.get("initial_h"),
                 "initial_c": given.get("initial_c"), "p": given.get("p")}
     present = tuple(name for name, tensor in optional.items() if tensor is not None)
@@ -84,6 +83,17 @@ def _blocked(w: Tensor, gates: int, lanes: int) -> Tensor:
         y = ops.pad(y, np.float32(0), (0, 0, 0, 0), (0, 0, padded - hidden, 0))
     y = ops.reshape(y, (directions, gates, padded // lanes, lanes, depth))
     return ops.transpose(y, (0, 2, 1, 3, 4))
+
+
+def _in_panels(blocked: Tensor, width: int) -> Tensor:
+    """[D, Hp/U, G, U, H] → [D, Hp/U, H, G*U]: the gates in panels of `width`, [H, gates of a panel, U] one panel after the other."""
+    directions, blocks, gates, lanes, hidden = blocked.shape
+    panels = []
+    for gate in range(0, gates, width):
+        end = min(gate + width, gates)
+        part = ops.slice(blocked, (0, 0, gate, 0, 0), (directions, blocks, end, lanes, hidden))
+        panels.append(ops.reshape(ops.transpose(part, (0, 1, 4, 2, 3)), (directions, blocks, hidden * (end - gate) * lanes)))
+    return ops.reshape(ops.concatenate(panels, 2), (directions, blocks, hidden, gates * lanes))
 
 
 def _now(tensor: Tensor) -> Tensor:

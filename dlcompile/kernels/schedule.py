@@ -26,8 +26,9 @@ from dlcompile.graph import (
 )
 from dlcompile.kernels import library
 from dlcompile.kernels.access import VIEWS, CannotFuse, Storage, contiguous, viewed
+from dlcompile.kernels.blocked import lower_direct
 from dlcompile.kernels.choices import Choices, Direct, Way
-from dlcompile.kernels.contraction import SCATTERED_COLUMNS, Contraction, Plan, analyse, analyse_packing, lower_contraction, pack_constant
+from dlcompile.kernels.contraction import Contraction, Packing, analyse, analyse_packing, pack_constant
 from dlcompile.kernels.control import CONTROL
 from dlcompile.kernels.fuse import CUMULATIVE, FREE, MAP, ROW, STEPS, TILE, WINDOW, form_of, fuse, is_free
 from dlcompile.kernels.group import Context, Group, Lowered, cost
@@ -59,6 +60,8 @@ from dlcompile.kernels.rows import lower_cumulative, lower_rows
 from dlcompile.kernels.samples import split_samples
 from dlcompile.kernels.strassen import Strassen, lower_left, lower_strassen, mapped_shape, pack_right
 from dlcompile.kernels.target import Target, resolve_target
+from dlcompile.kernels.tiles import SCATTERED_COLUMNS, Plan
+from dlcompile.kernels.updates import update_in_place
 from dlcompile.kernels.winograd import Winograd, lower_winograd, pack_filters
 from dlcompile.transforms.pin import pin
 from dlcompile.transforms.pipeline import map_bodies
@@ -73,7 +76,7 @@ FORMS: dict[str, Callable[[Group, Context], Lowered]] = {
     ASSEMBLE: lower_assemble,
     **library.FORMS,
 }
-"""form → how a group of it becomes a kernel; the tile form, which needs a plan, is lowered by `lower_contraction`"""
+"""form → how a group of it becomes a kernel; the tile form, which needs a plan, is lowered as `choices` says"""
 
 MOST_FOLLOWED = 32  # nodes that are looked at to see what a tensor is computed from
 MOST_VIEWS = 12  # in a row: what is read through them is at an index whose expression can double with each
@@ -83,9 +86,10 @@ KEPT_COMPOSITES = frozenset(library.FORMS)
 
 
 def schedule(graph: Graph, target: Target | str = "native", *, precision: str = "default", name: str | None = None,
-             ranks: Mapping[int, int] | None = None) -> Program:
+             ranks: Mapping[int, int] | None = None, updates: Mapping[int, int] | None = None) -> Program:
     """The program that computes `graph` on `target`. `precision` is "default" or "strict", which computes convolutions and products as they are
-    defined; `ranks`: how products are computed where it is known better than by estimates (see `kernels.choices`)."""
+    defined; `ranks`: how products are computed where it is known better than by estimates (see `kernels.choices`); `updates`: outputs that are
+    the next values of inputs, by number (see `kernels.updates`)."""
     target = resolve_target(target)
     # a model may call a dimension `p` or `i0`, as loop variables are called: while there are loops, dimensions have names that no loop has
     apart = {s.name: symbol(f"{s.name}_dim") for g in _graphs(graph) for s in (*g.symbols, *map(Symbol, g.definitions))}
@@ -98,8 +102,9 @@ def schedule(graph: Graph, target: Target | str = "native", *, precision: str = 
     outputs = [OutputArgument(i) for i in range(len(prepared.outputs))]
     defined = frozenset(map(Symbol, prepared.definitions))
     shared.memory.growing |= {a for a, t in zip(outputs, prepared.outputs) if symbols_in(t.shape) & defined}
-    steps = place_barriers(Scheduler(prepared, target, shared, inputs, outputs).steps())
-    program = _program(name or graph.name, prepared, steps, shared)
+    steps = Scheduler(prepared, target, shared, inputs, outputs).steps()
+    steps = place_barriers(update_in_place(steps, prepared, updates or {}, shared.memory, shared.kernel))
+    program = replace(_program(name or graph.name, prepared, steps, shared), updates=tuple((updates or {}).items()))
     return program.substitute({str(d): symbol(original) for original, d in apart.items()})
 
 
@@ -170,6 +175,7 @@ class Scheduler:
     def __init__(self, graph: Graph, target: Target, shared: _Shared, inputs: Sequence[Storage], outputs: Sequence[Argument],
                  sizes: Mapping[str, Element] | None = None, begin: Sequence[Step] = (), since: int = 0):
         self.sizes, self.begin, self.since = sizes or {}, begin, since
+        self.panels: dict[tuple[Packing, tuple], Storage] = {}  # what has been packed at run time, for all products with it
         self.graph, self.target, self.shared, self.memory = graph, target, shared, shared.memory
         for node in graph.nodes:
             if node.op in ("dot_general", "conv_general"):
@@ -269,7 +275,7 @@ class Scheduler:
                     case Strassen():
                         lower_strassen(group, context, contraction, way, nowhere, nowhere)
                     case Direct():
-                        lower_contraction(group, context, Plan(contraction, way.rows, way.vectors, nowhere))
+                        lower_direct(group, context, Plan(contraction, way.rows, way.vectors, nowhere), way.blocking)
                 return way
             except CannotFuse:
                 if way is last:
@@ -342,7 +348,7 @@ class Scheduler:
             case way:
                 steps: list[Step] = []
                 plan = self._plan(node, contraction, (way.rows, way.vectors), steps)
-                return [*steps, *self._calls(group, lower_contraction(group, self.context, plan))]
+                return [*steps, *self._calls(group, lower_direct(group, self.context, plan, way.blocking))]
 
     def _by_strassen(self, group: Group, contraction: Contraction, plan: Strassen) -> list[Step]:
         (node,) = group.anchors
@@ -418,10 +424,14 @@ class Scheduler:
         packing = analyse_packing(node, self.context.stored)
         if packing is None:
             raise CannotFuse(f"its right operand, {node.inputs[1].type}, lies where it cannot be packed")
+        if packing.is_packed(contraction, width):
+            return replace(packing.source, offset=packing.base)
         batch = product(run.extent for run in contraction.batch)
         shape = (batch, ceildiv(contraction.width, width), contraction.depth, width)
+        if (packing, shape) in self.panels:
+            return self.panels[packing, shape]
         tensor = Tensor(TensorType(np.dtype(np.float32), shape))
-        storage = self.placement.add_buffer(tensor)
+        self.panels[packing, shape] = storage = self.placement.add_buffer(tensor)
         group = Group("pack", {node}, (tensor,), [node])
         steps += self._calls(group, lower_packing(packing, contraction, width, storage, node))
         return storage

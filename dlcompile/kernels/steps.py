@@ -5,7 +5,7 @@ textual order: what has a size that the stage decides lies in memory of its own.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Union
 
@@ -211,6 +211,50 @@ def inner(step: Step) -> tuple[tuple[Step, ...], ...]:
         case Loop():
             return step.test, step.body
     return ()
+
+
+def arrays_of(step: Step) -> list[Argument]:
+    """The arrays a step uses itself."""
+    match step:
+        case Call():
+            return [a for a in step.arguments if not isinstance(a, DimArgument)]
+        case Define():
+            return [s.argument for s in step.sources]
+        case Reserve():
+            return [step.target]
+        case Branch():
+            return [step.predicate.argument]
+        case Loop():
+            own = [a for c in step.carries for a in (c.initial, *c.places)] + [p.array for p in step.parts]
+            return [*own, *([step.going.argument] if step.going else []), *([step.counter] if step.counter else [])]
+    return []
+
+
+def uses(call: Call, *, written: bool) -> list[Argument]:
+    """The arrays that a call writes, or those that it reads."""
+    return [a for a, p in zip(arrays_of(call), call.kernel.body.parameters) if (p.written if written else p.read)]
+
+
+def replace_arguments(steps: tuple[Step, ...], new: Mapping[Argument, Argument]) -> tuple[Step, ...]:
+    """The steps with other arrays in place of some."""
+    def element(old: Element) -> Element:
+        return replace(old, argument=new.get(old.argument, old.argument))
+
+    def one(step: Step) -> Step:
+        match step:
+            case Call():
+                return replace(step, arguments=tuple(new.get(a, a) for a in step.arguments))
+            case Define():
+                return replace(step, sources=tuple(map(element, step.sources)))
+            case Reserve():
+                return replace(step, target=new.get(step.target, step.target))
+            case Branch():
+                return replace(step, predicate=element(step.predicate))
+        carries = tuple(replace(c, initial=new.get(c.initial, c.initial), places=tuple(new.get(p, p) for p in c.places)) for c in step.carries)
+        parts = tuple(replace(p, array=new.get(p.array, p.array)) for p in step.parts)
+        return replace(step, carries=carries, parts=parts, going=step.going and element(step.going), counter=new.get(step.counter, step.counter))
+
+    return map_steps(steps, one)
 
 
 def map_steps(steps: tuple[Step, ...], function: Callable[[Step], Step]) -> tuple[Step, ...]:

@@ -21,13 +21,14 @@ import numpy as np
 
 from dlcompile.graph import Node, ceildiv, dim_min, floordiv, mod, symbol
 from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, delinearize, linear_coefficients
-from dlcompile.kernels.contraction import FLOAT32, Contraction, epilogue, matrices
+from dlcompile.kernels.contraction import FLOAT32, Contraction, matrices
 from dlcompile.kernels.emit import INT64, Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, worth_sharing
 from dlcompile.kernels.ir import Address, Index, Invoke, Let, Load, LocalBuffer, Loop, ScratchBuffer
 from dlcompile.kernels.nest import Axis, nest
 from dlcompile.kernels.planes import CACHE_SHARE, PLANE_GAP, THREADS, Planes, loop, products, time_with_traffic, uneven
 from dlcompile.kernels.target import Target
+from dlcompile.kernels.tiles import epilogue
 from dlcompile.kernels.tiling import choose_tile, product_time
 
 PLANES = 7

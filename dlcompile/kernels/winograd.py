@@ -23,7 +23,7 @@ import numpy as np
 
 from dlcompile.graph import DimLike, Node, ceildiv, dim_min, floordiv, mod, product, symbol
 from dlcompile.kernels.access import CannotFuse, Coordinates, Storage, axes_symbols, strided
-from dlcompile.kernels.contraction import FLOAT32, Contraction, epilogue
+from dlcompile.kernels.contraction import FLOAT32, Contraction
 from dlcompile.kernels.emit import INT64, Parameters
 from dlcompile.kernels.group import Context, Group, Lowered, cost, finish, worth_sharing
 from dlcompile.kernels.ir import (Address, Apply, Assign, Declare, Index, Invoke, Let, Load, Local, LocalBuffer, Loop, Number, ScratchBuffer,
@@ -31,6 +31,7 @@ from dlcompile.kernels.ir import (Address, Apply, Assign, Declare, Index, Invoke
 from dlcompile.kernels.nest import Axis, nest
 from dlcompile.kernels.planes import PLANE_GAP, THREADS, Planes, loop, products, time_with_traffic, uneven
 from dlcompile.kernels.target import Target
+from dlcompile.kernels.tiles import epilogue
 from dlcompile.kernels.tiling import UNKNOWN, choose_tile, product_time
 
 BOOL = np.dtype(np.bool_)

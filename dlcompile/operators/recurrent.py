@@ -2,12 +2,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
 from dlcompile import ops
 from dlcompile.errors import InvalidModelError
-from dlcompile.graph import Graph, Tensor, apply, make_input, product
+from dlcompile.graph import Graph, Tensor, TensorType, apply, make_input, product
 from dlcompile.operators.composite import composite, scalar
 
 OPTIONAL = ("b", "sequence_lens", "initial_h", "initial_c", "p", "w_scale", "w_zero_point", "r_scale", "r_zero_point")
@@ -121,17 +123,8 @@ def _recurrent(kind: str, step: Callable, states: int, times: Callable = _times,
             if "sequence_lens" in given:
                 captured["lens"] = given["sequence_lens"]
                 scanned.append(ops.iota(np.int32, (length,)))
-            inner = [make_input(f"state{i}", t.dtype, t.shape) for i, t in enumerate(initial)]
-            parts = [make_input(f"slice{i}", t.dtype, t.shape[1:]) for i, t in enumerate(scanned)]
-            bound = {name: make_input(name, t.dtype, t.shape) for name, t in captured.items()}
-            products = times(inner[0], bound["r"], *(bound[f"r_{n}"] for n in numbers)) if kind != "gru" else None
-            new = step(attributes, gate_activations(kind, attributes, direction), parts[0], inner, bound, products)
-            y = new[0]
-            if "lens" in bound:
-                alive = ops.reshape(ops.lt(parts[1], bound["lens"]), (batch, 1))
-                new = [ops.select(alive, after, before) for after, before in zip(new, inner)]
-                y = ops.select(alive, y, scalar(y, 0))
-            body = Graph(kind, [*inner, *parts, *bound.values()], [*new, y])
+            body = _body(kind, step, times, numbers, tuple(sorted(attributes.items())), direction, tuple(t.type for t in initial),
+                         tuple(TensorType(t.dtype, t.shape[1:]) for t in scanned), tuple((name, t.type) for name, t in captured.items()))
             results = apply("scan", *initial, *scanned, *captured.values(), body=body, num_carry=states, num_scanned=len(scanned),
                             length=length, reverse=backwards)
             outputs.append(ops.reshape(results[-1], (length, 1, batch, hidden)))
@@ -140,6 +133,24 @@ def _recurrent(kind: str, step: Callable, states: int, times: Callable = _times,
         return tuple(ops.concatenate(parts, axis) if len(parts) > 1 else parts[0] for parts, axis in ((outputs, 1), *((p, 0) for p in lasts)))
 
     return decompose
+
+
+@lru_cache(maxsize=256)
+def _body(kind: str, step: Callable, times: Callable, numbers: tuple[str, ...], attributes: tuple[tuple[str, Any], ...], direction: int,
+          states: tuple[TensorType, ...], slices: tuple[TensorType, ...], captured: tuple[tuple[str, TensorType], ...]) -> Graph:
+    """What a step of a direction does. The same for the same layer each time: a derivative's scan and that of the layer can be seen to be one."""
+    known = dict(attributes)
+    inner = [make_input(f"state{i}", t.dtype, t.shape) for i, t in enumerate(states)]
+    parts = [make_input(f"slice{i}", t.dtype, t.shape) for i, t in enumerate(slices)]
+    bound = {name: make_input(name, t.dtype, t.shape) for name, t in captured}
+    products = times(inner[0], bound["r"], *(bound[f"r_{n}"] for n in numbers)) if kind != "gru" else None
+    new = step(known, gate_activations(kind, known, direction), parts[0], inner, bound, products)
+    y = new[0]
+    if "lens" in bound:
+        alive = ops.reshape(ops.lt(parts[1], bound["lens"]), (inner[0].shape[0], 1))
+        new = [ops.select(alive, after, before) for after, before in zip(new, inner)]
+        y = ops.select(alive, y, scalar(y, 0))
+    return Graph(kind, [*inner, *parts, *bound.values()], [*new, y])
 
 
 def _activate(activation: tuple[str, float, float], x: Tensor, limit: float) -> Tensor:

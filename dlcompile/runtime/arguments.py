@@ -22,7 +22,10 @@ class Vouched(tuple):
 class Arguments:
     """What a model's inputs and outputs may be given as."""
 
-    def __init__(self, name: str, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], symbols: Sequence[str]):
+    def __init__(self, name: str, inputs: Sequence[TensorInfo], outputs: Sequence[TensorInfo], symbols: Sequence[str],
+                 updates: Mapping[int, int] | None = None):
+        """`updates`: which input an output is the next value of, by number."""
+        self.updates = dict(updates or {})
         self.name, self.inputs, self.outputs_info, self.symbols = name, tuple(inputs), tuple(outputs), tuple(symbols)
         self.positions = {port.name: i for i, port in enumerate(self.inputs)}
         self.finishes = any(p.dtype != p.storage for p in self.outputs_info)
@@ -93,9 +96,10 @@ class Arguments:
         if type(out) is Vouched:
             return out
         given = self._given(out)
-        inputs = [a for a in args if isinstance(a, np.ndarray)]
         result = []
-        for port, shape, array in zip(self.outputs_info, shapes, given):
+        for i, (port, shape, array) in enumerate(zip(self.outputs_info, shapes, given)):
+            own = self.updates.get(i)
+            inputs = [a for k, a in enumerate(args) if isinstance(a, np.ndarray) and not (k == own and _same_memory(a, array))]
             if not isinstance(array, np.ndarray):
                 raise ArgumentError(f"{self.name}: out for {port.name!r} must be a NumPy array, not {type(array).__name__}")
             if array.dtype != port.dtype or array.shape != shape:
@@ -168,3 +172,8 @@ class Arguments:
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _same_memory(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether two contiguous arrays are the same elements."""
+    return a.ctypes.data == b.ctypes.data and a.shape == b.shape and a.dtype == b.dtype and a.flags.c_contiguous and b.flags.c_contiguous

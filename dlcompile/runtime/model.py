@@ -44,7 +44,8 @@ class CompiledModel:
         self.info: ModelInfo = info
         functions = [int(ffi.cast("uintptr_t", getattr(library.c_info, name))) for name in _FUNCTIONS]
         ports = tuple([_port(p) for p in group] for group in (info.inputs, info.outputs))
-        arguments = Arguments(info.name, info.inputs, info.outputs, info.symbols)
+        updates = dict(json.loads(info.metadata.get("updates", "[]")))
+        arguments = Arguments(info.name, info.inputs, info.outputs, info.symbols, updates)
         super().__init__(library, library.handle, functions, ports, arguments, len(info.symbols), threads or 0, np.empty)
         self._arguments = arguments
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlcompile.graph import OPERATORS, Graph, Node, Tensor, apply, make_input, provenance, remake, symbols_in
+from dlcompile.graph.graph import topological_order
 from dlcompile.transforms.rewrite import Answer, Table
 
 
@@ -115,6 +116,20 @@ def _with_inputs(graph: Graph, inputs: Sequence[Tensor], values: dict[Tensor, Te
 
 
 # -- loops that are computed twice ------------------------------------------------------------------------------------------------
+def differentiated_recurrences(graph: Graph) -> Graph:
+    """lstm(x, …) beside a scan over the same step, which its derivative has brought along → what it is made of, so that steps are taken once."""
+    bodies = {node.attributes["body"].inputs for node in graph.nodes if node.op == "scan"}
+
+    def replace(node: Node, inputs: tuple[Tensor, ...]) -> Sequence[Tensor] | None:
+        if node.op not in RECURRENT or not bodies:
+            return None
+        made = OPERATORS[node.op].decompose(node.attributes, *inputs)
+        scans = [n for n in topological_order(made) if n.op == "scan"]
+        return made if any(n.attributes["body"].inputs in bodies for n in scans) else None
+
+    return graph.rebuild(replace)
+
+
 def merge_scans(graph: Graph) -> Graph:
     """scan(x; b ↦ c, y), scan(x; b ↦ c, z) → scan(x; b ↦ c, y, z) where both bodies are made of the same tensors: a derivative needs the loop
     that it is of with more results."""
@@ -149,6 +164,8 @@ def _same_loop(node: Node) -> tuple:
     a, body = node.attributes, node.attributes["body"]
     return node.inputs, body.inputs, body.outputs[:a["num_carry"]], *(a[name] for name in ("num_carry", "num_scanned", "length", "reverse"))
 
+
+RECURRENT = frozenset({"rnn", "gru", "lstm"})  # composites that are scans
 
 LOOPS: Table = (
     (("while", "scan"), invariant_carries),

@@ -15,7 +15,7 @@ from dlcompile.transforms.dead import remove_dead_code
 from dlcompile.transforms.decompose import decompose
 from dlcompile.transforms.fold import affordable, folding
 from dlcompile.transforms.layout import LAYOUT, PUSH_DOWN
-from dlcompile.transforms.loops import LOOPS, merge_scans
+from dlcompile.transforms.loops import LOOPS, differentiated_recurrences, merge_scans
 from dlcompile.transforms.matmul import MATMUL, merge_siblings
 from dlcompile.transforms.movement import MOVEMENT
 from dlcompile.transforms.narrow import NARROW
@@ -25,6 +25,7 @@ from dlcompile.transforms.pin import pin_defined
 from dlcompile.transforms.quantized import QUANTIZED
 from dlcompile.transforms.rewrite import Table, rewrite
 from dlcompile.transforms.scales import SCALES
+from dlcompile.transforms.scans import SCANS
 
 KEPT = frozenset({"attention", "lstm", "gru", "rnn"})
 """Composites that stay whole by default: those with a kernel of their own, which computes in float32."""
@@ -76,7 +77,7 @@ def map_bodies(graph: Graph, function: Callable[[Graph], Graph]) -> Graph:
 
 def phases(strict: bool, keep: frozenset[str], fold: Table) -> tuple[Phase, ...]:
     """The phases of the pipeline, by name, in order; `fold` is the graph's own table of constant folding."""
-    exact: tuple[Table, ...] = (fold, ALGEBRA, OPERANDS, MOVEMENT, NARROW, LOOPS)
+    exact: tuple[Table, ...] = (fold, ALGEBRA, OPERANDS, MOVEMENT, NARROW, LOOPS, SCANS)
     simple = exact if strict else (*exact, ROUNDING, NORMALIZATION)
     scaled = simple if strict else (*simple, SCALES)
 
@@ -85,7 +86,7 @@ def phases(strict: bool, keep: frozenset[str], fold: Table) -> tuple[Phase, ...]
 
     return (
         # while their bodies are made of the same tensors
-        ("loops computed twice", merge_scans),
+        ("loops computed twice", lambda graph: merge_scans(common_subexpressions(differentiated_recurrences(graph)))),
         # before weights become floats
         ("quantised products", lambda graph: graph if strict else rewrite(graph, QUANTIZED)),
         ("simplify", until_stable(*simple)),

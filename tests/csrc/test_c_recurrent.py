@@ -53,6 +53,12 @@ def blocked(a, directions, gates, lanes):
     return a.reshape(directions, gates, -1, lanes, depth).transpose(0, 2, 1, 3, 4)
 
 
+def in_panels(a, width):
+    """[D, Hp/U, G, U, H] → [D, Hp/U, G*U*H], the gates in panels, as dlc_recurrent.h has it."""
+    panels = [a[:, :, gate:gate + width].transpose(0, 1, 4, 2, 3) for gate in range(0, a.shape[2], width)]
+    return np.concatenate([p.reshape(*a.shape[:2], -1) for p in panels], axis=2)
+
+
 def address(a):
     return 0 if a is None else a.ctypes.data
 
@@ -71,7 +77,7 @@ def run(library, aligned, op, operands, *, threads=1, reverse=(0, 0), activation
         bias_r[:, 2 * hidden:] = 0
     product = x.reshape(-1, features).astype(float) @ blocked(w, directions, gates, lanes).reshape(-1, features).T.astype(float)
     product = (product + blocked((bias_w + bias_r)[..., None], directions, gates, lanes).reshape(-1)).astype(np.float32)
-    packed = np.ascontiguousarray(blocked(r, directions, gates, lanes).transpose(0, 1, 4, 2, 3))
+    packed = in_panels(blocked(r, directions, gates, lanes), 3 if op == "GRU" and linear_before_reset else 2)
     y = np.full((steps, directions, batch, hidden), np.nan, np.float32)
     last_h, last_c = (np.full((directions, batch, hidden), np.nan, np.float32) for _ in range(2))
     state = aligned(max(library.state_bytes(batch, hidden, directions) // 4, 1))
@@ -125,7 +131,7 @@ def check(got, expected):
 
 
 @pytest.mark.parametrize("op", CELLS)
-@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (5, 1, 7, 37), (4, 3, 5, 16), (3, 19, 4, 33), (6, 2, 3, 64)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (5, 1, 7, 37), (4, 3, 5, 16), (3, 19, 4, 33), (6, 2, 3, 64), (2, 8, 3, 20), (2, 14, 2, 17), (3, 15, 2, 5), (2, 43, 2, 9)], ids=str)
 @pytest.mark.parametrize("direction", ["forward", "reverse", "bidirectional"])
 def test_layers(op, shape, direction, build, configuration, aligned):
     library, rng = build(SOURCE, configuration), np.random.default_rng(1)

@@ -7,6 +7,7 @@ from dlcompile.codegen import generate
 from dlcompile.errors import ArgumentError
 from dlcompile.graph import Graph, make_input, symbol, unknown_names, verify
 from dlcompile.kernels.schedule import KEPT_COMPOSITES, schedule
+from dlcompile.kernels.steps import Call, Loop
 from dlcompile.operators.interpreter import evaluate
 from dlcompile.runtime import load
 from dlcompile.toolchain import build
@@ -138,3 +139,16 @@ def test_sizes_that_cannot_be_are_errors(tmp_path):
     assert model(x, np.array([1, 5]))[2].shape == (2, 6)
     with pytest.raises(ArgumentError, match="known only after a run"):
         model(x, np.array([1, 5]), out=(np.zeros(6, F), np.zeros(12, F), np.zeros((2, 6), F)))
+
+
+def test_what_every_turn_would_pack_is_packed_once():
+    """A weight that a loop captures is packed before it, once for all products with it; what a turn computes is not."""
+    h, x, w = make_input("h", F, (20, 32)), make_input("x", F, (5, 20, 32)), make_input("w", F, (32, 32))
+    a, b, v = (make_input(n, F, s) for n, s in (("a", (20, 32)), ("b", (20, 32)), ("v", (32, 32))))
+    body = graph("step", [a, b, v], ops.tanh(ops.matmul(a, v) + ops.matmul(b, ops.transpose(ops.matmul(b, v))) @ v[:20]), ops.matmul(a, v))
+    made = ops.scan(body, h, x, w, num_carry=1, num_scanned=1, length=5)
+    program = schedule(graph("loop", [h, x, w], *made), "x86-64")
+    loops = [s for s in program.steps if isinstance(s, Loop)]
+    before = [s.form for s in program.steps if isinstance(s, Call)]
+    within = [s.form for s in loops[0].body if isinstance(s, Call)]
+    assert len(loops) == 1 and before.count("pack") == 2 and within.count("pack") == 1  # w and its first rows; a product of the turn

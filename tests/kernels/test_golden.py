@@ -47,6 +47,11 @@ def winograd() -> Graph:
     return Graph("winograd", [x], [ops.maximum(ops.conv_general(x, constant(3, 3, 24, 40), layout="channels_last"), 0.0)])
 
 
+def long_sums() -> Graph:
+    x, y = (make_input(name, "float32", (20_000, n)) for name, n in (("x", 70), ("y", 64)))
+    return Graph("long_sums", [x, y], [ops.mul(ops.matmul(ops.transpose(x), y), 0.5)])
+
+
 def max_pool() -> Graph:
     x = make_input("x", "float32", (1, 8, 8, 16))
     return Graph("max_pool", [x], [apply("reduce_window", x, kind="max", window=(1, 3, 3, 1), strides=(1, 2, 2, 1),
@@ -63,7 +68,7 @@ def channels_last() -> Graph:
     return Graph("channels_last", [x], [ops.transpose(x, (0, 2, 3, 1))])
 
 
-@pytest.mark.parametrize("build", [softmax, dense_relu, convolution_residual, winograd, max_pool, embedding, channels_last])
+@pytest.mark.parametrize("build", [softmax, dense_relu, convolution_residual, winograd, long_sums, max_pool, embedding, channels_last])
 def test_text(build) -> None:
     program = schedule(build(), "x86-64-v3", precision="strict" if build is convolution_residual else "default")
     pieces = []

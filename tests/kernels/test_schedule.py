@@ -1,4 +1,4 @@
-"""What scheduling refuses."""
+"""What scheduling refuses, and what it makes of a few graphs."""
 import numpy as np
 import onnx
 import pytest
@@ -9,6 +9,7 @@ from dlcompile import ops
 from dlcompile.errors import UnsupportedOperatorError
 from dlcompile.graph import Graph, make_input, provenance
 from dlcompile.kernels.access import CannotFuse
+from dlcompile.kernels.ir import Let, Load, Loop, Store, walk, walk_expression
 from dlcompile.kernels.schedule import FORMS, schedule
 
 
@@ -45,3 +46,18 @@ def test_kernels_that_differ_in_their_arrays_only_are_one() -> None:
         y = ops.maximum(ops.matmul(y, weights), 0.0)
     program = schedule(Graph("g", [x], [y]), "x86-64")
     assert len(program.calls) == 3 and len({call.kernel.name for call in program.calls}) == 1
+
+
+def test_choices_between_values_read_both() -> None:
+    """What one side of a choice reads is read before it, and outside of the loops that it does not depend on; what a condition has to protect is
+    read under it."""
+    x, y, z = (make_input(name, np.float32, shape) for name, shape in (("x", (8, 40)), ("y", (8, 1)), ("z", (8, 30))))
+    chosen = ops.select(ops.gt(x, 0.0), y, ops.pad(z, 0.0, (0, 0), (0, 10)))
+    (call,) = schedule(Graph("g", [x, y, z], [chosen]), "x86-64").calls
+    statements = list(walk(call.kernel.body.body))
+    names = [parameter.name for parameter in call.kernel.body.parameters]
+    loaded = [s.value.buffer for s in statements if isinstance(s, Let) and isinstance(s.value, Load)]
+    inside = [e.buffer for s in statements if isinstance(s, Store) for e in walk_expression(s.value) if isinstance(e, Load)]
+    assert len(names) == 4 and len(loaded) == 1 and len(inside) == 2 and not {*loaded} & {*inside}
+    outer = next(s for s in call.kernel.body.body if isinstance(s, Loop))
+    assert any(isinstance(s, Let) and isinstance(s.value, Load) for s in outer.body)  # once for a row

@@ -18,7 +18,7 @@ void convolution_1(dlc_team *team, const float *restrict p0, const float *restri
         const int64_t rb = (p / 2) % 3;
         const int64_t nb = p % 2;
         float tile[80] DLC_ALIGNED;
-        dlc_tile_contract(5, 16, dlc_min(14 - rb * 5, 5), p0 + m0 * 512 + rb * 160, 32, 1, 0, 3, 512, 96, 1, p1 + nb * 4608, 0, tile);
+        dlc_tile_contract(5, 16, 0, dlc_min(14 - rb * 5, 5), p0 + m0 * 512 + rb * 160, 32, 1, 0, 3, 512, 96, 1, p1 + nb * 4608, 0, tile);
         for (int64_t i = 0; i < dlc_min(14 - rb * 5, 5); ++i) {
             const int64_t m = i + rb * 5;
             #pragma omp simd

@@ -5,7 +5,7 @@ void contraction_0(dlc_team *team, const float *restrict p0, const float *restri
         const int64_t rb = p / 4;
         const int64_t nb = p % 4;
         float tile[96] DLC_ALIGNED;
-        dlc_tile_contract(6, 16, dlc_min(6, n0 - rb * 6), p0 + rb * 288, 48, 1, 0, 1, 0, 48, 1, p1 + nb * 768, 0, tile);
+        dlc_tile_contract(6, 16, 0, dlc_min(6, n0 - rb * 6), p0 + rb * 288, 48, 1, 0, 1, 0, 48, 1, p1 + nb * 768, 0, tile);
         for (int64_t i = 0; i < dlc_min(6, n0 - rb * 6); ++i) {
             const int64_t m = i + rb * 6;
             #pragma omp simd

@@ -18,7 +18,7 @@ void winograd_0(dlc_team *team, const float *restrict p0, const float *restrict 
         }
         for (int64_t q = 0; q < 36; ++q) {
             for (int64_t rb = 0; rb < (here + 1) / 2; ++rb) {
-                dlc_tile_contract(2, 40, dlc_min(2, here - rb * 2), v + q * 352 + rb * 48, 24, 1, 0, 1, 0, 24, 1, p1 + q * 960, 0, sums + q * 576 + rb * 80);
+                dlc_tile_contract(2, 40, 0, dlc_min(2, here - rb * 2), v + q * 352 + rb * 48, 24, 1, 0, 1, 0, 24, 1, p1 + q * 960, 0, sums + q * 576 + rb * 80);
             }
         }
         for (int64_t t = 0; t < here; ++t) {
