@@ -46,9 +46,10 @@ def scan(body: Callable[[Any, Any], tuple[Any, Any]], init: Any, xs: Any = None,
     (after, y), state = _with_variables(step)
     ys = [] if y is None else [ops.as_tensor(t) for t in tree.flatten(y)]
     graph, captured = closed("scan", [*formal, *state.formal, *slices], [*after, *state.after, *ys])
-    results = ops.scan(graph, *carries, *state.before, *scanned, *captured, num_carry=len(carries) + len(state.before),
-                       num_scanned=len(scanned), length=length, reverse=reverse)
-    last, values, stacked = results[:len(carries)], results[len(carries):len(carries) + len(state.before)], results[len(carries) + len(state.before):]
+    count = len(carries) + len(state.before)
+    results = ops.scan(graph, *carries, *state.before, *scanned, *captured, num_carry=count, num_scanned=len(scanned), length=length,
+                       reverse=reverse)
+    last, values, stacked = results[:len(carries)], results[len(carries):count], results[count:]
     for variable, value in zip(state.variables, values):
         variable.assign(value)
     return tree.pack_sequence_as(init, last), None if y is None else tree.pack_sequence_as(y, stacked)

@@ -61,13 +61,13 @@ class MultiHeadAttention(Layer):
              use_gate=use_gate, sliding_window=sliding_window, seed=seed, kernel_initializer=kernel_initializer,
              bias_initializer=bias_initializer, kernel_regularizer=kernel_regularizer, bias_regularizer=bias_regularizer,
              kernel_constraint=kernel_constraint, bias_constraint=bias_constraint)
-        self.given_output_shape = (output_shape,) if isinstance(output_shape, int) else None if output_shape is None else tuple(output_shape)
-        self.attention_axes = (attention_axes,) if isinstance(attention_axes, int) else None if attention_axes is None else tuple(attention_axes)
+        self.given_output_shape, self.attention_axes = _several(output_shape), _several(attention_axes)
         self._dropout_layer = Dropout(dropout, seed=seed, dtype=self.dtype)
         self.supports_masking = True
 
     # -- weights --------------------------------------------------------------------------------------------------------------
-    def build(self, query_shape: Sequence[int | None], value_shape: Sequence[int | None], key_shape: Sequence[int | None] | None = None) -> None:
+    def build(self, query_shape: Sequence[int | None], value_shape: Sequence[int | None],
+              key_shape: Sequence[int | None] | None = None) -> None:
         key_shape = value_shape if key_shape is None else key_shape
         if tuple(value_shape[1:-1]) != tuple(key_shape[1:-1]):
             raise ShapeError(f"layer {self.name!r}: values of shape {tuple(value_shape)} and keys of shape {tuple(key_shape)} differ in more than "
@@ -174,6 +174,11 @@ class MultiHeadAttention(Layer):
                 "output_shape": None if self.given_output_shape is None else list(self.given_output_shape)}
 
 
+def _several(value: int | Sequence[int] | None) -> tuple[int, ...] | None:
+    """One number or several as a tuple; None as it is."""
+    return (value,) if isinstance(value, int) else None if value is None else tuple(value)
+
+
 def _for_heads(mask: Tensor, rank: int, axes: int) -> Tensor:
     """A mask [batch…, T…, S…] with axes of extent 1 before those, for the heads and what else the scores have."""
     missing = rank - mask.rank
@@ -199,7 +204,9 @@ class Attention(Layer):
 
     def build(self, input_shape: Any) -> None:
         self.scale = self.add_weight(shape=(), initializer="ones", name="scale") if self.use_scale else None
-        self.concat_score_weight = self.add_weight(shape=(), initializer="ones", name="concat_score_weight") if self.score_mode == "concat" else None
+        self.concat_score_weight = None
+        if self.score_mode == "concat":
+            self.concat_score_weight = self.add_weight(shape=(), initializer="ones", name="concat_score_weight")
 
     def scores(self, query: Tensor, key: Tensor) -> Tensor:
         """How alike queries and keys are, [batch, T, S]."""

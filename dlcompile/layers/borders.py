@@ -37,8 +37,7 @@ class _Border(Layer):
         if self.rank == 1 and isinstance(border, (list, tuple)) and len(border) == 2:
             entries = (border,)
         pairs = [tuple(e) if isinstance(e, (list, tuple)) else (e, e) for e in entries]
-        if len(pairs) != self.rank or any(len(p) != 2 or any(isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0 for n in p)
-                                          for p in pairs):
+        if len(pairs) != self.rank or not all(len(pair) == 2 and all(map(_is_amount, pair)) for pair in pairs):
             raise ArgumentError(f"layer {self.name!r}: {self.argument} is an integer that is not negative, or for each of {self.rank} axes one or a "
                                 f"pair of such, not {border!r}")
         return tuple((int(before), int(after)) for before, after in pairs)
@@ -51,6 +50,10 @@ class _Border(Layer):
     def get_config(self) -> dict[str, Any]:
         pairs = [list(pair) for pair in self.border]
         return {**super().get_config(), self.argument: pairs[0] if self.rank == 1 else pairs, "data_format": self.data_format}
+
+
+def _is_amount(n: Any) -> bool:
+    return isinstance(n, (int, np.integer)) and not isinstance(n, bool) and n >= 0
 
 
 class _ZeroPadding(_Border):

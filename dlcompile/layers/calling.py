@@ -75,6 +75,7 @@ class Signature:
     def __init__(self, call: Any):
         self.signature = inspect.signature(call)
         self.names = tuple(self.signature.parameters)
+        self.by_position = tuple(p.name for p in self.signature.parameters.values() if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD))
         self.training = "training" in self.names
         default = self.signature.parameters["training"].default if self.training else None
         self.default_training = None if default is inspect.Parameter.empty else default
@@ -214,7 +215,7 @@ def call_with_tensors(layer: Layer, args: tuple, kwargs: dict[str, Any]) -> Any:
 def _invoke(layer: Layer, args: tuple, kwargs: dict[str, Any], more: Mapping[str, Any]) -> Any:
     """`call` with what was given, and what is known besides."""
     if more:
-        names = [name for name in layer.call_signature.names][:len(args)]  # None given by position, filled in by name
+        names = layer.call_signature.by_position[:len(args)]  # None may be given by position for what is known
         args = tuple(more.get(name, value) if value is None else value for name, value in zip(names, args)) + args[len(names):]
         kwargs = {**kwargs, **{name: value for name, value in more.items() if name not in names}}
     return layer.call(*args, **kwargs)

@@ -43,7 +43,8 @@ class Terms:
             raise ShapeError(f"layer {layer!r}: the equation {equation!r} is for an input of {len(plain[0])} axes, not of {rank}")
         spare = "".join(c for c in ascii_letters if c not in text)[:count]
         first = places[0][0]
-        return Terms(*((spare + t if first else t + spare) for t in plain[:1]), plain[1], spare + plain[2] if first else plain[2] + spare, spare, first)
+        inputs, output = (spare + term if first else term + spare for term in (plain[0], plain[2]))
+        return Terms(inputs, plain[1], output, spare, first)
 
     @property
     def equation(self) -> str:

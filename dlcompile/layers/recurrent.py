@@ -213,7 +213,8 @@ class _Gated(RNN):
 
     def is_plain(self) -> bool:
         """Whether the cell computes what the operator does."""
-        return self.cell.activation is activations.tanh and getattr(self.cell, "recurrent_activation", activations.sigmoid) is activations.sigmoid
+        gates = getattr(self.cell, "recurrent_activation", activations.sigmoid)
+        return self.cell.activation is activations.tanh and gates is activations.sigmoid
 
     def operands(self) -> tuple[Tensor, Tensor, Tensor | None]:
         """The weights as the operator has them: w [gates * units, in], r [gates * units, units], b [2 * gates * units] or None."""

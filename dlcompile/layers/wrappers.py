@@ -10,6 +10,7 @@ from dlcompile.graph import Tensor
 from dlcompile.layers.base import Layer, scalar
 from dlcompile.layers.input_spec import InputSpec
 from dlcompile.layers.options import one_of
+from dlcompile.layers.tracking import own_variables
 from dlcompile.loops import scan
 from dlcompile.registry import deserialize, serialize
 
@@ -57,7 +58,7 @@ class TimeDistributed(Wrapper):
         if mask is not None and (mask.rank < 2 or any(isinstance(m, int) and isinstance(n, int) and m != n for m, n in zip(mask.shape[:2],
                                                                                                                            inputs.shape))):
             raise ShapeError(f"layer {self.name!r}: a mask is [batch, steps, …], for an input {inputs.type} not {mask.type}")
-        if training and any(not v.trainable for layer in self.layer.flatten_layers() if layer.trainable for v in layer.non_trainable_weights):
+        if training and any(not v.trainable for inner in self.layer.flatten_layers() if inner.trainable for v in own_variables(inner)):
             return self._one_by_one(inputs, mask if masked else None, arguments)
         batch, steps = inputs.shape[:2]
         if masked:

@@ -29,8 +29,9 @@ def clone_model(model: Model, input_tensors: Any = None, clone_function: Callabl
 
     if isinstance(model, Sequential):
         layers = [copied(layer) for layer in model.layers]
-        begin = model._layers[0] if model._layers and isinstance(model._layers[0], InputLayer) else None
-        first = tree.flatten(input_tensors)[:1] if input_tensors is not None else [] if begin is None else [begin.from_config(begin.get_config())]
+        first = tree.flatten(input_tensors)[:1]
+        if input_tensors is None:
+            first = [layer.from_config(layer.get_config()) for layer in model._layers[:1] if isinstance(layer, InputLayer)]
         return Sequential([*first, *layers], name=model.name, trainable=model.trainable)
     if model._network is None:
         if clone_function is not None or input_tensors is not None:

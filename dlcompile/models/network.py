@@ -129,7 +129,7 @@ def _ordered(inputs: list[KerasTensor], outputs: list[KerasTensor]) -> tuple[lis
     an operation to an output, and where that is the same, by when a search from the outputs meets them first.
     """
     calls, met = _reached(outputs)
-    declared = {_origin(t) for t in inputs}
+    declared = dict.fromkeys(_origin(t) for t in inputs)
     for call in calls:
         if isinstance(call.operation, InputLayer) and call not in declared:
             raise _undeclared(call, inputs)

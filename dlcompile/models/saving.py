@@ -68,7 +68,7 @@ def _made(config: dict[str, Any], where: str) -> Model:
         model = deserialize({key: value for key, value in config.items() if key != "build_config"})
         if isinstance(model, Model) and not model.built and config.get("build_config"):
             model.build_from_config(config["build_config"])
-    except (AttributeError, LookupError, TypeError, ValueError, RecursionError) as error:
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RecursionError, MemoryError) as error:
         if isinstance(error, Error):
             raise
         raise InvalidModelError(f"the configuration in {where} describes no model: {type(error).__name__}: {error}") from error

@@ -21,7 +21,8 @@ CHARACTER, LINE, MARGIN = 7.3, 16.0, 8.0
 
 STYLE = ("text{font:12px ui-monospace,Menlo,Consolas,monospace;fill:#111}.t{font-weight:bold;fill:#fff}rect{fill:#fff;stroke:#333}"
          ".h{fill:#333}.g{fill:#f3f5f8;stroke:#889}path{fill:none;stroke:#333}")
-ARROW = '<marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto"><path d="M0,0L8,4L0,8z" style="fill:#333"/></marker>'
+ARROW = ('<marker id="a" viewBox="0 0 8 8" refX="8" refY="4" markerWidth="8" markerHeight="8" orient="auto">'
+         '<path d="M0,0L8,4L0,8z" style="fill:#333"/></marker>')
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,7 @@ class Box:
         """The box with its upper left corner at (x, y)."""
         width, height = self.size
         head = LINE + MARGIN
-        parts = [f'<rect class="{"g" if self.inside is not None else "b"}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="3"/>',
-                 f'<rect class="h" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{head:.1f}" rx="3"/>',
+        parts = [_rectangle("g" if self.inside is not None else "b", x, y, width, height), _rectangle("h", x, y, width, head),
                  f'<text class="t" x="{x + width / 2:.1f}" y="{y + LINE:.1f}" text-anchor="middle">{escape(self.title)}</text>']
         for i, line in enumerate(self.lines):
             parts.append(f'<text x="{x + MARGIN:.1f}" y="{y + head + LINE * (i + 1):.1f}">{escape(line)}</text>')
@@ -66,6 +66,10 @@ class Box:
             top = y + height - self.inside.height - MARGIN
             parts.append(f'<g transform="translate({x + (width - self.inside.width) / 2:.1f},{top:.1f})">{self.inside.svg}</g>')
         return "".join(parts)
+
+
+def _rectangle(kind: str, x: float, y: float, width: float, height: float) -> str:
+    return f'<rect class="{kind}" x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" rx="3"/>'
 
 
 @dataclass
@@ -99,7 +103,8 @@ def plot_model(model: Model, to_file: str | os.PathLike = "model.svg", show_shap
     drawing = drawn(model, options)
     scale = dpi / 96
     width, height = drawing.width + 2 * MARGIN, drawing.height + 2 * MARGIN
-    text = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width * scale:.0f}" height="{height * scale:.0f}" viewBox="0 0 {width:.1f} {height:.1f}">'
+    text = (f'<svg xmlns="http://www.w3.org/2000/svg" width="{width * scale:.0f}" height="{height * scale:.0f}" '
+            f'viewBox="0 0 {width:.1f} {height:.1f}">'
             f'<title>{escape(model.name)}</title><style>{STYLE}</style><defs>{ARROW}</defs>'
             f'<g transform="translate({MARGIN},{MARGIN})">{drawing.svg}</g></svg>\n')
     write_whole(path, text.encode())

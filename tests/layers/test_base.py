@@ -291,6 +291,24 @@ def test_several_arguments() -> None:
         layer(x, y, c=1)
 
 
+def test_arguments_in_every_form() -> None:
+    class Many(Layer):
+        def call(self, first, *rest, training=False, scale=1.0, **more):
+            return first + sum(rest) * scale + (100.0 if training else 0.0) + more.get("extra", 0.0)
+
+    class Optional(Layer):
+        def call(self, x, mask=None, training=None):
+            return x * 1.0 if mask is None else x * ops.cast(ops.expand_dims(mask, -1), x.dtype)
+
+    x = np.ones((1, 2), np.float32)
+    layer = Many()
+    np.testing.assert_array_equal(layer(x, x, x, x, training=True, scale=2.0, extra=x), [[108, 108]])
+    assert layer(*[layers.Input((2,))] * 3, extra=layers.Input((2,))).shape == (None, 2)
+    steps = layers.Embedding(3, 2, mask_zero=True)(np.array([[1, 0]]))
+    for given in ((steps,), (steps, None), (steps, None, None)):
+        assert not Optional()(*given)[0, 1].any()
+
+
 def test_a_layer_that_forgets_its_base() -> None:
     class Forgetful(Layer):
         def __init__(self):

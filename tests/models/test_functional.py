@@ -72,6 +72,14 @@ def test_layers_and_the_order_of_weights() -> None:
         model.get_layer(index=9)
 
 
+def test_inputs_that_nothing_depends_on() -> None:
+    inputs = [Input((2,), name=name) for name in "dbca"]
+    model = Model(inputs, inputs[2] * 2.0)
+    assert [layer.name for layer in model.layers] == ["c", "d", "b", "a"]
+    x = normal(3, 2)
+    np.testing.assert_allclose(model([x * 0, x * 0, x, x * 0]), 2 * x, rtol=1e-6)
+
+
 def test_models_are_layers() -> None:
     inner = two_ends()
     x = Input((3,))

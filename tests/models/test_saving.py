@@ -132,6 +132,15 @@ def test_damaged_files(tmp_path: Path) -> None:
         functional().save(path, zipped=False)
 
 
+def test_configurations_that_mean_nothing() -> None:
+    text = functional().to_json()
+    for told, other in (('"units": 3', '"units": 1000000000000'), ('"units": 3', '"units": [3]'), ('"inbound_nodes": [{', '"inbound_nodes": [3, {'),
+                        ('"batch_shape": [null, 4]', '"batch_shape": 7'), ('"layers": [', '"layers": [null, ')):
+        assert told in text
+        with pytest.raises((InvalidModelError, ArgumentError)):
+            models.model_from_json(text.replace(told, other, 1))
+
+
 def test_json() -> None:
     model = functional()
     copy = models.model_from_json(model.to_json(indent=2))

@@ -139,8 +139,8 @@ def test_an_interrupt_leaves_all_variables_of_one_step():
     handler = signal.signal(signal.SIGALRM, interrupt)
     try:
         for i in range(40):
-            signal.setitimer(signal.ITIMER_REAL, 1e-4 + 1.3e-5 * i)
             try:
+                signal.setitimer(signal.ITIMER_REAL, 1e-4 + 1.3e-5 * i)
                 while True:
                     step(one)
             except KeyboardInterrupt:
