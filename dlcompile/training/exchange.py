@@ -1,4 +1,4 @@
-"""How the arrays of variables change: all at once, and without copies."""
+"""How the arrays of variables change: in place, or all at once."""
 from __future__ import annotations
 
 import sys
@@ -16,28 +16,15 @@ def commit(variables: Sequence[Variable], arrays: Sequence[np.ndarray]) -> None:
     deque(map(setattr, variables, repeat("_array"), arrays), maxlen=0)
 
 
-class SpareArrays:
-    """A second array for each of some variables, to write their next values to. After the first step nothing is allocated."""
-
-    def __init__(self, variables: Sequence[Variable]):
-        self.variables = list(variables)
-        self._spare: list[np.ndarray] | None = None
-
-    @property
-    def arrays(self) -> list[np.ndarray]:
-        """Arrays that nobody else has, of the variables' shapes and types."""
-        if self._spare is None:
-            self._spare = [np.empty(v.shape, v.dtype) for v in self.variables]
-        return self._spare
-
-    def exchange(self) -> None:
-        """The spare arrays become those of the variables, and the other way round. One that somebody else still has, who was given the value that a
-        variable had before, is left to them."""
-        before, after = [v._array for v in self.variables], self.arrays
-        self._spare = None  # whatever interrupts what follows, an array of a variable is no spare one
-        commit(self.variables, after)
-        self._spare = [array if count == _ALONE and array.flags.c_contiguous and array.flags.owndata else np.empty(array.shape, array.dtype)
-                       for array, count in zip(before, _references(before))]
+def own_arrays(variables: Sequence[Variable]) -> list[np.ndarray]:
+    """The arrays of variables, to be written over: one that somebody else has, who was given the value, is left to them, and the variable gets a copy."""
+    arrays = [v._array for v in variables]
+    shared = [v for v, array, count in zip(variables, arrays, _references(arrays))
+              if count != _ALONE or not (array.flags.c_contiguous and array.flags.owndata and array.flags.writeable)]
+    if shared:
+        commit(shared, [np.array(v._array, order="C") for v in shared])
+        arrays = [v._array for v in variables]
+    return arrays
 
 
 def _references(arrays: list[np.ndarray]) -> list[int]:
@@ -45,7 +32,12 @@ def _references(arrays: list[np.ndarray]) -> list[int]:
     return [sys.getrefcount(array) for array in arrays]
 
 
-_ALONE = _references([np.empty(0)])[0]
-"""how often one is that nobody else has"""
+def _alone() -> int:
+    """How often an array is referred to that nobody else than a variable has."""
+    variable = Variable(np.zeros(1))
+    return _references([variable._array])[0]
 
-__all__ = ["SpareArrays", "commit"]
+
+_ALONE = _alone()
+
+__all__ = ["commit", "own_arrays"]
