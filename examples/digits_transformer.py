@@ -2,7 +2,6 @@
 
     python examples/digits_transformer.py
 """
-import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
@@ -14,7 +13,7 @@ WIDTH, HEADS, PATCHES = 32, 4, 16
 keras.utils.set_random_seed(1)
 pixels, labels = load_digits(return_X_y=True)
 patches = (pixels / 16).reshape(-1, 4, 2, 4, 2).transpose(0, 1, 3, 2, 4).reshape(-1, PATCHES, 4).astype("float32")
-train_x, test_x, train_y, test_y = train_test_split(patches, labels, test_size=1 / 3, random_state=0, stratify=labels)
+train_x, test_x, train_y, test_y = train_test_split(patches, labels, train_size=1200, random_state=0, stratify=labels)
 
 
 class Positions(keras.Layer):
@@ -43,17 +42,13 @@ for _ in range(2):
 x = layers.GlobalAveragePooling1D()(layers.LayerNormalization()(x))
 model = keras.Model(inputs, layers.Dense(10)(layers.Dropout(0.1)(x)))
 
-epochs = 30
-rate = keras.optimizers.schedules.CosineDecay(0.0, epochs * 19, warmup_target=4e-3, warmup_steps=2 * 19)       # of 19 batches each
+epochs = 20
+rate = keras.optimizers.schedules.CosineDecay(0.0, epochs * 24, warmup_target=4e-3, warmup_steps=2 * 24)       # of 24 batches each
 model.compile(optimizer=keras.optimizers.AdamW(rate, weight_decay=1e-3),
               loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
 print(f"{model.count_params()} weights")
-history = model.fit(train_x, train_y, batch_size=64, epochs=epochs, verbose=0).history
-print("loss after epochs 1, 10, 30:", *(f"{history['loss'][i]:.3f}" for i in (0, 9, 29)))
+history = model.fit(train_x, train_y, batch_size=50, epochs=epochs, verbose=0).history
+print("loss after epochs 1, 10, 20:", *(f"{history['loss'][i]:.3f}" for i in (0, 9, 19)))
 
-_, accuracy = model.evaluate(test_x, test_y, verbose=0)
+_, accuracy = model.evaluate(test_x, test_y, batch_size=len(test_x), verbose=0)
 print(f"{accuracy:.2%} of the {len(test_y)} digits that were held out are recognised")
-
-library = model.export("transformer.so")                                                       # for any number of pictures
-difference = np.abs(keras.load(library)(test_x) - model.predict(test_x, verbose=0)).max()
-print(f"{library} agrees: {difference < 1e-3}")
