@@ -24,7 +24,7 @@ def cnn():
 
 
 def lstm():
-    return keras.Sequential([layers.Input((9, 4)), layers.LSTM(8), layers.Dense(1)]), keras.optimizers.RMSprop(0.01, clipnorm=0.2)
+    return keras.Sequential([layers.Input((9, 4)), layers.LSTM(8), layers.Dense(1)]), keras.optimizers.RMSprop(0.01, clipnorm=0.1)
 
 
 def transformer():

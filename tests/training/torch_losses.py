@@ -165,7 +165,7 @@ def rmsprop(variables: Sequence[Any]) -> Callable[[], None]:
     @torch.no_grad()
     def step() -> None:
         for w, v in zip(variables, state):
-            gradient = w.grad * (0.2 / w.grad.norm().clamp(min=0.2))
+            gradient = w.grad * (0.1 / w.grad.norm().clamp(min=0.1))
             v.mul_(0.9).add_(0.1 * gradient**2)
             w.sub_(0.01 * gradient / (v + 1e-7).sqrt())
 
