@@ -8,7 +8,7 @@ it fails or is interrupted, not at all.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,8 @@ from dlcompile import config, tree
 from dlcompile.eager import without_identities
 from dlcompile.graph import DimLike, Graph, Tensor, TensorType, make_input, substitute, symbol
 from dlcompile.operators import evaluate
+from dlcompile.training.arrays import commit, writable_arrays
 from dlcompile.training.checks import Check, checks_of, noting_labels
-from dlcompile.training.exchange import SpareArrays, commit
 from dlcompile.variables import Variable, tracing
 
 BATCH = "batch"
@@ -92,6 +92,8 @@ class Traced:
                       input_names=_unique([*(t.name for t in inputs), *(v.path for v in self.read)]),
                       output_names=_unique([*(f"result_{i}" for i in range(len(outputs))), *(v.path for v in self.written)]))
         self.graph = without_identities(graph)
+        names = dict(zip(self.read, self.graph.input_names[len(inputs):]))
+        self.updates = {new: names[v] for v, new in zip(self.written, self.graph.output_names[len(outputs):])}
         self.checks: list[Check] = checks_of(self.graph, inputs, labels)
 
     @staticmethod
@@ -137,33 +139,45 @@ def _interpreted(step: Traced) -> Run:
 
 
 def _in_a_library(step: Traced) -> Run:
-    """A library. The new values of variables are written to a second set of arrays, which changes roles with that of the variables."""
+    """A library, which writes the new values of variables over the old ones; where a run can fail on the way, it writes to new arrays."""
     from dlcompile.compiler import compile  # noqa: A004  which imports all that compiles
     from dlcompile.runtime.arguments import Vouched
 
-    model = compile(step.graph)
-    spare = SpareArrays(step.written)
-    known = step.new_results(1) is not None
+    if step.new_results(1) is None or any(graph.definitions or graph.constraints for graph in _graphs(step.graph)):
+        return _with_new_arrays(step, compile(step.graph))
+    model = compile(step.graph, updates=step.updates)
     others = [None if port.dtype == port.storage else port.storage for port in model.outputs]
     looked_at = False
 
     def run(arrays: Arrays, samples: int) -> Arrays:
         nonlocal looked_at
-        results = step.new_results(samples) if known else None
-        if results is None:
-            values = model(*step.arguments(arrays))
-            values = values if isinstance(values, tuple) else (values,)
-            commit(step.written, values[len(step.results):])
-            return values[:len(step.results)]
-        out = (*results, *spare.arrays)
+        results = step.new_results(samples)
+        out = (*results, *writable_arrays(step.written))
         if looked_at:
             out = Vouched(a if storage is None else a.view(storage) for a, storage in zip(out, others))
         model(*step.arguments(arrays), out=out)
         looked_at = True
-        spare.exchange()
         return results
 
     return run
+
+
+def _with_new_arrays(step: Traced, model: Callable[..., Any]) -> Run:
+    """The variables get the arrays that a run makes, if it comes to its end."""
+    def run(arrays: Arrays, samples: int) -> Arrays:
+        values = model(*step.arguments(arrays))
+        values = values if isinstance(values, tuple) else (values,)
+        commit(step.written, values[len(step.results):])
+        return values[:len(step.results)]
+
+    return run
+
+
+def _graphs(graph: Graph) -> Iterator[Graph]:
+    """A graph and the bodies in it."""
+    yield graph
+    for body in (value for node in graph.nodes for value in node.attributes.values() if isinstance(value, Graph)):
+        yield from _graphs(body)
 
 
 BACKENDS: dict[str, Callable[[Traced], Run]] = {"c": _in_a_library, "numpy": _interpreted}

@@ -9,7 +9,7 @@ import pytest
 
 from dlcompile import losses, ops
 from dlcompile.errors import ArgumentError
-from dlcompile.training import exchange
+from dlcompile.training.arrays import commit, writable_arrays
 from dlcompile.training.step import Step
 from dlcompile.variables import Variable
 
@@ -76,15 +76,43 @@ def test_a_value_that_somebody_was_given_stays_what_it_was(backend):
     assert not np.array_equal(total.numpy(), before)
 
 
-def test_nothing_is_allocated_after_the_first_steps():
+def test_variables_are_written_in_place():
     step, total, rows = running_sum()
+    arrays = total._array, rows._array
+    pointers = [array.ctypes.data for array in arrays]
+    del arrays
     for _ in range(3):
         step({"x": batch(4), "factor": None})
-    seen = set()
-    for _ in range(6):
-        step({"x": batch(4), "factor": None})
-        seen.add(total._array.ctypes.data)
-    assert len(seen) == 2
+    assert [total._array.ctypes.data, rows._array.ctypes.data] == pointers and int(rows) == 12
+
+
+def test_arrays_that_cannot_be_written_as_they_lie_are_copied_first():
+    strided, fixed, alone = Variable(np.zeros(3)), Variable(np.zeros(3)), Variable(np.zeros(3))
+    strided._array = np.zeros(6)[::2]
+    fixed._array.flags.writeable = False
+    pointer = alone._array.ctypes.data
+    for variable, array in zip((strided, fixed, alone), writable_arrays([strided, fixed, alone])):
+        assert array is variable._array and array.flags.carray
+    assert alone._array.ctypes.data == pointer
+
+
+def test_a_run_that_fails_on_its_way_changes_nothing():
+    """How many numbers are chosen is known when the first variable has its new value; that they must be as many as the weights is checked then."""
+    total, chosen = Variable(np.zeros(3, np.float32), name="total"), Variable(np.zeros(2, np.float32), name="chosen")
+
+    def function(x):
+        total.assign_add(x)
+        places = ops.reshape(ops.nonzero(x > 0), (-1,))
+        chosen.assign_add(ops.reduce_sum(ops.gather(x, places) * chosen.value, 0))
+        return ops.reduce_sum(x)
+
+    step = Step("choose", function)
+    assert float(step(np.float32([1, -1, 2]))) == 2 and total.numpy().tolist() == [1, -1, 2]
+    with pytest.raises(ArgumentError, match="to be equal; they are 3 and 2"):
+        step(np.float32([1, 1, 2]))
+    assert total.numpy().tolist() == [1, -1, 2]
+    step(np.float32([0, 1, 2]))
+    assert total.numpy().tolist() == [1, 0, 4]
 
 
 def test_an_assignment_between_steps_counts(backend):
@@ -153,27 +181,9 @@ def test_an_interrupt_leaves_all_variables_of_one_step():
     assert interrupted == 40
 
 
-def test_a_spare_array_is_never_that_of_a_variable(monkeypatch):
-    """Interrupted right after the exchange, the arrays that were spare are the variables'."""
-    variables = [Variable(np.zeros(3)) for _ in range(2)]
-    spare = exchange.SpareArrays(variables)
-    for array in spare.arrays:
-        array[:] = 1
-
-    def interrupted(variables, arrays):
-        exchange.deque(map(setattr, variables, exchange.repeat("_array"), arrays), maxlen=0)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(exchange, "commit", interrupted)
-    with pytest.raises(KeyboardInterrupt):
-        spare.exchange()
-    assert all(v.numpy().tolist() == [1, 1, 1] for v in variables)
-    assert not any(np.may_share_memory(a, v._array) for a in spare.arrays for v in variables)
-
-
 def test_arrays_are_exchanged_all_at_once():
     variables = [Variable(np.full(2, float(i))) for i in range(3)]
-    exchange.commit(variables, [np.full(2, 10.0 + i) for i in range(3)])
+    commit(variables, [np.full(2, 10.0 + i) for i in range(3)])
     assert [v.numpy().tolist() for v in variables] == [[10, 10], [11, 11], [12, 12]]
 
 
