@@ -225,13 +225,13 @@ def matrices(node: Node, value: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Packing:
-    """How a right operand that is not constant is packed at run time: read at base + batch, k, n strides."""
+    """How a right operand that is not constant is packed at run time: read at base + what batch, contracted runs and columns add."""
 
     source: Storage
     base: DimLike
     batch: tuple[Run, ...]
-    k_stride: DimLike
-    n_stride: DimLike
+    depth: tuple[Run, ...]
+    columns: tuple[Run, ...]
 
     def is_packed(self, contraction: Contraction, width: int) -> bool:
         """Whether it lies as if packed in one panel of `width` columns already."""
@@ -239,7 +239,7 @@ class Packing:
         for run in reversed(self.batch):
             apart.append(run.stride == whole or run.extent == 1)
             whole = whole * run.extent
-        return contraction.width == width == self.k_stride and self.n_stride == 1 and all(apart)
+        return contraction.width == width and [r.stride for r in self.depth] == [width] and [r.stride for r in self.columns] == [1] and all(apart)
 
 
 def analyse_packing(node: Node, storage: Callable[[Tensor], Storage | None]) -> Packing | None:
@@ -264,11 +264,9 @@ def analyse_packing(node: Node, storage: Callable[[Tensor], Storage | None]) -> 
     by_axis = dict(zip(order, strides))
     depth = _runs([rhs.shape[a] for a in rc], [by_axis[a] for a in rc], "k")
     columns = _runs([rhs.shape[a] for a in free], [by_axis[a] for a in free], "n")
-    if len(depth) != 1 or len(columns) > 1:
-        return None
     batch = tuple(Run(rhs.shape[a], by_axis[a], (rhs.shape[a],), f"z{i}") for i, a in enumerate(rb))
-    n_stride = columns[0].stride if columns else 1
     if node.op == "conv_general" and node.attributes["groups"] != 1:  # its columns are those of one group after another
-        groups = node.attributes["groups"]
-        batch = (Run(groups, rhs.shape[-1] // groups * n_stride, (groups,), "z0"),)
-    return Packing(stored, offset, batch, depth[0].stride, n_stride)
+        (column,), groups = columns, node.attributes["groups"]
+        each = rhs.shape[-1] // groups
+        batch, columns = (Run(groups, each * column.stride, (groups,), "z0"),), (replace(column, extent=each, axes=(each,)),)
+    return Packing(stored, offset, batch, depth, columns)

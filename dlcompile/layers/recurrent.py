@@ -107,15 +107,15 @@ class RNN(Layer):
     def all_steps(self, sequences: Tensor, begin: list[Any] | None, mask: Any, training: bool | None) -> tuple[Tensor, list[Any]]:
         """The output, of the last step or of all, and the last states, from the states `begin` (None: the initial ones)."""
         begin = self.get_initial_state(sequences.shape[0]) if begin is None else begin
+        steps = _time_first(sequences)
         if isinstance(self.cell, GatedCell):  # the products of the inputs for all steps at once
             of_input = self.cell._masks[0]
-            x = ops.cast(sequences, self.cell.compute_dtype)
-            sequences = self.cell.project(x if of_input is None else ops.mul(x, ops.expand_dims(of_input, 1)))
+            steps = ops.cast(steps, self.cell.compute_dtype)
+            steps = self.cell.project(steps if of_input is None else ops.mul(steps, of_input))
 
         def step(x: Tensor, states: list[Any]) -> tuple[Tensor, list[Any]]:
             return self.cell.advance(x, states) if isinstance(self.cell, GatedCell) else call_cell(self.cell, x, states, training)
 
-        steps = _time_first(sequences)
         if mask is None:
             states, outputs = scan(lambda carry, x: step(x, carry)[::-1], begin, steps, reverse=self.go_backwards)
         else:

@@ -3,8 +3,9 @@
     step = Step("train", lambda batch: model.train_step(batch))
     logs = step((x, y))                       # traced and compiled the first time
 
-The number of samples stays a symbol, if the function can be traced so: then batches of all sizes are one library. A step happens as a whole or, if
-it fails or is interrupted, not at all.
+The first batch's number of samples is compiled for, as most batches have it: code for one size is faster. When another comes the number stays a symbol,
+if the function can be traced so: then batches of all other sizes are one library. A step happens as a whole or, if it fails or is interrupted,
+not at all.
 """
 from __future__ import annotations
 
@@ -17,8 +18,8 @@ from dlcompile import config, tree
 from dlcompile.eager import without_identities
 from dlcompile.graph import DimLike, Graph, Tensor, TensorType, make_input, substitute, symbol
 from dlcompile.operators import evaluate
-from dlcompile.training.arrays import commit, writable_arrays
 from dlcompile.training.checks import Check, checks_of, noting_labels
+from dlcompile.training.exchange import commit, own_arrays
 from dlcompile.variables import Variable, tracing
 
 BATCH = "batch"
@@ -38,6 +39,7 @@ class Step:
     def __init__(self, name: str, function: Callable[[Any], Any], parts: Sequence[str] = ()):
         self.name, self.function, self.parts = name, function, tuple(parts)
         self._compiled: dict[tuple, Compiled] = {}
+        self._seen: set[tuple] = set()  # forms of which a size has been compiled for
         self._of_one_size: set[tuple] = set()
 
     def __call__(self, data: Any) -> Any:
@@ -47,14 +49,15 @@ class Step:
         types = tuple(None if leaf is None else (leaf.dtype, leaf.shape) for leaf in leaves)
         anysize = types if samples is None else tuple(None if t is None else (t[0], (BATCH, *t[1][1:])) for t in types)
         form = (config.backend(), *(path for path, _ in tree.flatten_with_path(data)))
-        key = (form, types if (form, anysize) in self._of_one_size else anysize)
-        if key not in self._compiled:
+        key = next((key for key in ((form, types), (form, anysize)) if key in self._compiled), None)
+        if key is None:
             key = self._compile(form, types, anysize, data, leaves)
         return self._compiled[key]([leaf for leaf in leaves if leaf is not None], samples or 0)
 
     def _compile(self, form: tuple, types: tuple, anysize: tuple, data: Any, leaves: Sequence[np.ndarray | None]) -> tuple:
-        """Compile for batches of any size, or where the function cannot be traced so for this one; returns the key."""
-        if anysize is not types and (form, anysize) not in self._of_one_size:
+        """Compile for batches of this size, or, if it is not the first, of any size, where the function can be traced so; returns the key."""
+        again = form[0] not in SPECIALISED or (form, anysize) in self._seen
+        if again and anysize is not types and (form, anysize) not in self._of_one_size:
             try:
                 traced = Traced(self, data, leaves, symbol(BATCH))
             except Exception:  # of whatever kind: a function may use the number of samples as it likes
@@ -64,6 +67,7 @@ class Step:
                 return form, anysize
             self._of_one_size.add((form, anysize))
         self._compiled[form, types] = Compiled(Traced(self, data, leaves, None), form[0])
+        self._seen.add((form, anysize))
         return form, types
 
 
@@ -88,12 +92,11 @@ class Traced:
         self.read, self.written = list(trace.read), list(trace.written)
         self.results: list[TensorType] = [tensor.type for tensor in outputs]
         inputs = [tensor for tensor in tensors if tensor is not None]
-        graph = Graph(step.name, [*inputs, *trace.read.values()], [*outputs, *trace.written.values()],
-                      input_names=_unique([*(t.name for t in inputs), *(v.path for v in self.read)]),
+        names = _unique([*(t.name for t in inputs), *(v.path for v in self.read)])
+        self.input_names = dict(zip(self.read, names[len(inputs):]))
+        graph = Graph(step.name, [*inputs, *trace.read.values()], [*outputs, *trace.written.values()], input_names=names,
                       output_names=_unique([*(f"result_{i}" for i in range(len(outputs))), *(v.path for v in self.written)]))
         self.graph = without_identities(graph)
-        names = dict(zip(self.read, self.graph.input_names[len(inputs):]))
-        self.updates = {new: names[v] for v, new in zip(self.written, self.graph.output_names[len(outputs):])}
         self.checks: list[Check] = checks_of(self.graph, inputs, labels)
 
     @staticmethod
@@ -139,22 +142,23 @@ def _interpreted(step: Traced) -> Run:
 
 
 def _in_a_library(step: Traced) -> Run:
-    """A library, which writes the new values of variables over the old ones; where a run can fail on the way, it writes to new arrays."""
+    """A library that writes the new values of variables over the old ones; where a run can fail on its way, it writes to new arrays."""
     from dlcompile.compiler import compile  # noqa: A004  which imports all that compiles
     from dlcompile.runtime.arguments import Vouched
 
     if step.new_results(1) is None or any(graph.definitions or graph.constraints for graph in _graphs(step.graph)):
         return _with_new_arrays(step, compile(step.graph))
-    model = compile(step.graph, updates=step.updates)
-    others = [None if port.dtype == port.storage else port.storage for port in model.outputs]
+    updates = dict(zip(step.graph.output_names[len(step.results):], (step.input_names[v] for v in step.written)))
+    model = compile(step.graph, updates=updates)
+    storages = [None if port.dtype == port.storage else port.storage for port in model.outputs]
     looked_at = False
 
     def run(arrays: Arrays, samples: int) -> Arrays:
         nonlocal looked_at
         results = step.new_results(samples)
-        out = (*results, *writable_arrays(step.written))
+        out = (*results, *own_arrays(step.written))
         if looked_at:
-            out = Vouched(a if storage is None else a.view(storage) for a, storage in zip(out, others))
+            out = Vouched(a if storage is None else a.view(storage) for a, storage in zip(out, storages))
         model(*step.arguments(arrays), out=out)
         looked_at = True
         return results
@@ -163,7 +167,7 @@ def _in_a_library(step: Traced) -> Run:
 
 
 def _with_new_arrays(step: Traced, model: Callable[..., Any]) -> Run:
-    """The variables get the arrays that a run makes, if it comes to its end."""
+    """The variables get the arrays that a run makes, if it comes to its end: memory for what only a run knows may be wanting, or a size another one."""
     def run(arrays: Arrays, samples: int) -> Arrays:
         values = model(*step.arguments(arrays))
         values = values if isinstance(values, tuple) else (values,)
@@ -182,6 +186,10 @@ def _graphs(graph: Graph) -> Iterator[Graph]:
 
 BACKENDS: dict[str, Callable[[Traced], Run]] = {"c": _in_a_library, "numpy": _interpreted}
 """setting `backend` → what makes a function that runs a step"""
+
+
+SPECIALISED = frozenset({"c"})
+"""those that are faster for a size that is known"""
 
 
 def _unique(names: Sequence[str]) -> list[str]:
