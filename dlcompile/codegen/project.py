@@ -132,8 +132,8 @@ def generate(program: Program, target: Target, part: bool = False) -> Project:
     header = header_text(program, names, target)
     units = split_kernels(distinct_kernels(program))
     files = {f"{name}.h": header, f"{name}_kernels.h": kernels_header(program, names)}
-    for part, kernels in enumerate(units, 1):
-        files[f"{name}_kernels_{part}.c"] = kernels_source(program, names, kernels, part, len(units))
+    for number, kernels in enumerate(units, 1):
+        files[f"{name}_kernels_{number}.c"] = kernels_source(program, names, kernels, number, len(units))
     files[f"{name}.c"] = library_source(program, names, target, header, part)
     if program.constants:
         files[f"{name}_weights.S"] = weights_source(name, program.constant_bytes, target)

@@ -233,9 +233,11 @@ void {name}_destroy({name} *context);
         name, trainer = self.name, self.trainer
         count = len(trainer.variables)
         parts = "\n".join(f'#include "{part.name}.h"' for part in self.parts)
-        dims = "".join(_table("int64_t", f"dims_{i}", map(c_int, v.value.shape)) for i, v in enumerate(trainer.variables))
-        infos = [f"{{{c_string(v.name)}, {c_string(dtype_name(v.value.dtype))}, {v.value.ndim}, {f'this_dims_{i}' if v.value.ndim else 'NULL'}, "
-                 f"{c_int(v.value.nbytes)}, {int(v.trainable)}}}" for i, v in enumerate(trainer.variables)]
+        infos, dims = [], []
+        for v in trainer.variables:
+            where = f"this_dims + {len(dims)}" if v.value.ndim else "NULL"
+            infos.append(f"{{{c_string(v.name)}, {c_string(dtype_name(v.value.dtype))}, {v.value.ndim}, {where}, {v.value.nbytes}, {int(v.trainable)}}}")
+            dims += map(c_int, v.value.shape)
         labels = [c_string(log) for log, n in zip(trainer.step.results, self.log_counts) for _ in range(n)]
         logs, log_bytes = self._logs()
         resets = [f"{{{variable}, {c_int(offset)}}}" for (variable, _), offset in zip(trainer.resets, self.offsets_of_resets())]
@@ -260,7 +262,7 @@ struct {name} {{
 extern const void *const {name}_weights_address __attribute__((visibility("hidden")));
 
 /* -- tables {'-' * 111} */
-{dims}{_table(f"{name}_variable", "variables", infos)}\
+{_table("int64_t", "dims", dims)}{_table(f"{name}_variable", "variables", infos)}\
 {_table("int64_t", "offsets", map(c_int, self.offsets))}{_table("int64_t", "bytes", (c_int(v.value.nbytes) for v in trainer.variables))}\
 {_table("dlc_log", "logs", logs)}{_table("char *const", "log_names", labels)}{_table("dlc_reset", "resets", resets)}\
 {self._part_tables("step", self.step)}{self._part_tables("predict", self.predict)}

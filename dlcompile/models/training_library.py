@@ -131,7 +131,7 @@ def _traced(step: Step, types: Any, batch: int | None, otherwise: int | None) ->
     for path, type_ in tree.flatten_with_path(types):
         unknown = [] if type_ is None else [d for d in type_.shape[1:] if not isinstance(d, int)]
         if unknown or type_ is not None and not type_.rank:
-            raise ArgumentError(f"{'_'.join(map(str, step._named(path, step.parts)))} is {type_}: all sizes but the number of samples have to be "
+            raise ArgumentError(f"{'_'.join(map(str, Traced._named(path, step.parts)))} is {type_}: all sizes but the number of samples have to be "
                                 "known; like=(x, y) gives an example")
     reason: Exception | None = None
     if batch is None:
