@@ -4,25 +4,23 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlcompile import tree
+from dlcompile import losses, tree
 from dlcompile.codegen import Project, model_identifier
 from dlcompile.codegen.trainer import Part, Range, Stored, Trainer, generate_trainer
 from dlcompile.compiler import lower
-from dlcompile.errors import ArgumentError, Error, ToolchainError
+from dlcompile.errors import ArgumentError, ToolchainError
 from dlcompile.graph import Tensor, TensorType, symbol
 from dlcompile.kernels.target import Target, resolve_target
-from dlcompile.losses import Loss
-from dlcompile.models.export import _output_names
+from dlcompile.models.export import _output_names, _unique
 from dlcompile.runtime.model import save_library
 from dlcompile.toolchain.build import Progress, build
 from dlcompile.toolchain.cache import user_cache
-from dlcompile.training.outputs import Outputs, loss_for
+from dlcompile.training.outputs import Outputs
 from dlcompile.training.step import BATCH, Step, Traced, common_extent
 from dlcompile.variables import Variable
 
@@ -72,6 +70,9 @@ def training_project(model: Model, batch: int | None = None, name: str | None = 
         given = (given[0], _labels_of(model, predict), None)
     step = _traced(Step(f"{model.name}_train", model.train_step, ("x", "y", "sample_weight")), given, batch, batch)
     logs = [_joined(path) for path, leaf in tree.flatten_with_path(step.structure) if isinstance(leaf, (Tensor, Variable))]
+    for log, type_ in zip(logs, step.results):
+        if not all(isinstance(d, int) for d in type_.shape):
+            raise ArgumentError(f"{step.graph.name}: log {log} is {type_}, whose size is not known; batch= may give it")
     variables = _in_order(model, step, predict)
     numbers = {variable: i for i, variable in enumerate(variables)}
     trained = {id(v) for v in model.trainable_variables}
@@ -92,7 +93,7 @@ def _types(model: Model, like: Any) -> tuple[Any, Any, Any]:
     if not isinstance(like, tuple) or not 1 <= len(like) <= 3:
         raise ArgumentError(f"like is a tuple (x, y) or (x, y, sample_weight), not {type(like).__name__}")
     batch = model._one(*(*like, None, None)[:3])
-    if common_extent([leaf for leaf in tree.flatten(batch)]) is None:
+    if common_extent(tree.flatten(batch)) is None:
         raise ArgumentError("like: the arrays of a batch have the same number of samples")
     return tree.map_structure(lambda leaf: None if leaf is None else TensorType(leaf.dtype, (symbol(BATCH), *leaf.shape[1:])), batch)
 
@@ -103,23 +104,22 @@ def _labels_of(model: Model, predict: Traced) -> Any:
         return None
     names = model.output_names if model._network is not None else None
     outputs = Outputs(predict.structure, names)
-    several = isinstance(model.loss, (list, tuple)) and len(outputs) == 1
-    given = [model.loss[0] if several and model.loss else model.loss] if several else outputs.spread("loss", model.loss)
+    several = isinstance(model.loss, (list, tuple)) and len(outputs) == 1  # losses of one output, which compare it with the same labels
+    given = [list(model.loss)] if several else outputs.spread("loss", model.loss)
     types = {}
     for name, item, leaf in zip(outputs.names, given, outputs.leaves):
-        if item is not None and not isinstance(item, (list, tuple)):
-            types[name] = _label_type(item, leaf.type)
-        elif item:
-            types[name] = _label_type(item[0], leaf.type)
+        first = next((one for one in (item if isinstance(item, (list, tuple)) else [item]) if one is not None), None)
+        if first is not None:
+            types[name] = _label_type(first, leaf.type)
     return next(iter(types.values()), None) if len(outputs) == 1 else types
 
 
 def _label_type(item: Any, output: TensorType) -> TensorType:
     """What a loss compares an output with: an array like it, or integers that leave out the axis of the classes."""
-    if isinstance(item, str) and item.lower() in ("crossentropy", "ce") and output.shape[-1:] != (1,):
+    if isinstance(item, str) and item.lower() in ("crossentropy", "ce"):
         raise ArgumentError(f"loss={item!r} takes labels of several forms: like=(x, y) says which those in C have")
-    loss = item if isinstance(item, str) and item.lower() in ("crossentropy", "ce") else loss_for(item, None, None)
-    if not (isinstance(loss, Loss) and loss.whole_labels):
+    loss = losses.get(item)
+    if not getattr(loss, "whole_labels", False):
         return output
     axis = getattr(loss, "arguments", {}).get("axis", -1) % output.rank
     return TensorType(np.dtype(np.int64), (*output.shape[:axis], *output.shape[axis + 1:]))
@@ -142,8 +142,7 @@ def _traced(step: Step, types: Any, batch: int | None, otherwise: int | None) ->
         except Exception as error:  # of whatever kind: a function may use the number of samples as it likes
             reason = error
         if otherwise is None:
-            if isinstance(reason, Error):
-                raise reason
+            _with_samples(step, types, 2)  # what is wrong for a number too is an error of its own
             raise ArgumentError(f"{step.name} cannot be compiled for any number of samples; batch= gives one") from reason
     return _with_samples(step, types, batch or otherwise)
 
@@ -171,7 +170,7 @@ def _part(traced: Traced, name: str, target: Target, results: Sequence[str], num
     updates = dict(zip(graph.output_names[count:], (traced.input_names[v] for v in traced.written)))
     program = lower(graph, name=model_identifier(name), target=target, updates=updates)[1]
     names = tuple(n.removeprefix("batch_") for n in graph.input_names[:arrays])
-    return Part(replace(program, metadata={}), names, tuple(results), tuple(numbers[v] for v in traced.read), tuple(numbers[v] for v in traced.written),
+    return Part(program, names, tuple(results), tuple(numbers[v] for v in traced.read), tuple(numbers[v] for v in traced.written),
                 tuple(Range(check.place, check.count, check.ignored, check.what) for check in traced.checks))
 
 
@@ -189,17 +188,6 @@ def _resets(model: Model, numbers: Mapping[Variable, int]) -> list[tuple[int, np
 
 def _joined(path: tuple) -> str:
     return "_".join(map(str, path)) or "log"
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """Names of which none is there twice."""
-    made: dict[str, None] = {}
-    for name in names:
-        unused, number = name, 1
-        while unused in made:
-            unused, number = f"{name}_{number}", number + 1
-        made[unused] = None
-    return list(made)
 
 
 __all__ = ["export_training", "training_project"]

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import dlcompile
-from dlcompile import layers, losses, ops, optimizers
+from dlcompile import config, layers, losses, ops, optimizers
 from dlcompile.errors import ArgumentError, LibraryError
 from dlcompile.models import Model, Sequential
 from dlcompile.models.training_library import training_project
@@ -53,11 +53,12 @@ def values_of(model):
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    """The library for batches of any size, and what Python's training comes to: the logs of each step, a prediction, variables."""
+    """The library for batches of any size, and what interpreted training comes to: the logs of each step, a prediction, variables."""
     directory = tmp_path_factory.mktemp("exported")
     model = network()
     library = model.export_training(directory / "net.so")
     project = training_project(model, name="net").write(directory / "project")
+    config.set_backend("numpy")
     logs = []
     for number, (x, y) in enumerate(BATCHES):
         told = model.train_on_batch(x, y, return_dict=True)
@@ -68,7 +69,9 @@ def exported(tmp_path_factory):
         file.write(np.int64(len(BATCHES)).tobytes())
         for x, y in BATCHES:
             file.write(np.int64(len(x)).tobytes() + x.tobytes() + y.tobytes())
-    return library, project, np.array(logs, np.float32), model.predict(BATCHES[-1][0], verbose=0), values_of(model)
+    scores = model.predict(BATCHES[-1][0], verbose=0)
+    config._forget()
+    return library, project, np.array(logs, np.float32), scores, values_of(model)
 
 
 def bind(library, name):
@@ -245,6 +248,9 @@ def test_a_line_by_gradient_descent(tmp_path):
     arrays = lib.arrays(context)
     np.testing.assert_allclose(arrays[model.layers[0].kernel.path], w, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(arrays[model.layers[0].bias.path], [b], rtol=1e-4, atol=1e-6)
+    for i in range(4):
+        model.train_on_batch(*(a[i].astype(np.float32) for a in (x, y, weights)))
+    assert {name: array.tobytes() for name, array in arrays.items()} == {name: array.tobytes() for name, array in values_of(model).items()}
     found = np.empty((5, 1), np.float32)
     assert lib.predict(context, 5, x[0][:5].astype(np.float32), found) == OK  # of any number of samples, though a step is not
     np.testing.assert_allclose(found, x[0][:5] @ w + b, rtol=1e-4, atol=1e-6)
@@ -260,7 +266,7 @@ def two_heads(tmp_path_factory):
     both = layers.Concatenate()([layers.Flatten()(layers.Embedding(7, 2)(words)), more])
     kind = layers.Dense(4, name='"kind"; \\ ?? größe')(both)
     model = Model([words, more], [kind, layers.Dense(1, name="double")(both)])
-    model.compile("sgd", {kind_name(model): losses.SparseCategoricalCrossentropy(from_logits=True), "double": "mse"})
+    model.compile("sgd", {kind_name(model): losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1), "double": "mse"})
     return model, model.export_training(tmp_path_factory.mktemp("two") / "two.so")
 
 
@@ -268,13 +274,15 @@ def kind_name(model):
     return model.output_names[0]
 
 
-def test_two_inputs_and_two_outputs(two_heads):
+def test_two_inputs_and_two_outputs(two_heads, interpreted):
     model, library = two_heads
     two = bind(library, "two")
     context = two.create(None)
     words, more = RNG.integers(0, 7, (6, 3)).astype(np.int32), RNG.normal(size=(6, 2)).astype(np.float32)
     kinds, numbers = RNG.integers(0, 4, 6), RNG.normal(size=(6, 1)).astype(np.float32)
+    kinds[2] = -1  # ignored
     header = library.with_suffix(".h").read_text()
+    assert "whole numbers from 0 to 3, or -1" in header and "whole numbers from 0 to 6" in header
     step = next(line for line in header.splitlines() if line.startswith("int two_step"))
     labels = [kinds, numbers] if step.index("int64_t *y") < step.index("float *y") else [numbers, kinds]
     logs = np.empty(3, np.float32)
@@ -324,6 +332,34 @@ def test_a_step_for_one_number_of_samples(tmp_path):
     header = training_project(model, 8, "halves").header
     assert "halves_step(halves *context, const float *x, const float *y, float *logs);" in header and "batches of 8 samples" in header
     assert "halves_LOG_error = 0" in header
+
+
+class EachLoss(Model):
+    """A training step that tells the loss of each sample."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense = layers.Dense(1)
+
+    def call(self, x):
+        return self.dense(x)
+
+    def train_step(self, data):
+        x, y = data[:2]
+        each = ops.reduce_sum(ops.square(self(x) - y), (1,))
+        self.optimizer.apply(dlcompile.gradients(ops.reduce_mean(each), self.trainable_variables), self.trainable_variables)
+        return {"each": each, "whole": {"mean loss": ops.reduce_mean(each)}}
+
+
+def test_logs_that_are_arrays():
+    model = EachLoss()
+    model.compile("sgd", "mse")
+    model.build((None, 2))
+    with pytest.raises(ArgumentError, match="log each is .* whose size is not known"):
+        training_project(model)
+    header = training_project(model, 6, "each").header
+    assert "each_LOG_each = 0, /* 6 numbers from here on */" in header and 'each_LOG_whole_mean_loss = 6, /* "whole_mean loss" */' in header
+    assert "each_LOG_COUNT = 7" in header
 
 
 def test_bad_arguments(tmp_path):
