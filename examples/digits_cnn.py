@@ -16,17 +16,19 @@ train_x, test_x, train_y, test_y = train_test_split(images, labels, test_size=1 
 
 model = keras.Sequential([
     layers.Input((8, 8, 1)),
-    layers.Conv2D(16, 3, padding="same", use_bias=False),
-    layers.BatchNormalization(),
+    layers.Conv2D(32, 3, padding="same", use_bias=False),
+    layers.BatchNormalization(momentum=0.9),
     layers.Activation("relu"),
     layers.MaxPooling2D(),
-    layers.Conv2D(32, 3, padding="same", activation="relu"),
-    layers.GlobalAveragePooling2D(),
+    layers.Conv2D(64, 3, padding="same", activation="relu"),
+    layers.MaxPooling2D(),
+    layers.Flatten(),
+    layers.Dropout(0.4),
     layers.Dense(10),
 ])
 steps = len(train_x) // 32 + 1
 model.compile(
-    optimizer=keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(1e-2, 12 * steps), weight_decay=1e-3),
+    optimizer=keras.optimizers.AdamW(keras.optimizers.schedules.CosineDecay(5e-3, 12 * steps), weight_decay=1e-3),
     loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
     metrics=["accuracy"],
 )
