@@ -93,3 +93,16 @@ def test_call_from_c(tmp_path) -> None:
     directory = tmp_path / "examples" / "call_from_c"
     run("make", f"PYTHON={sys.executable}", directory=directory)
     assert "|(8, 15)| = 17" in run(directory / "main", directory=directory)
+
+
+def test_train_from_c(tmp_path) -> None:
+    pytest.importorskip("sklearn")
+    if not shutil.which("make"):
+        pytest.skip("make is not installed")
+    shutil.copytree(EXAMPLES, tmp_path / "examples")
+    directory = tmp_path / "examples" / "train_from_c"
+    run("make", f"PYTHON={sys.executable}", directory=directory)
+    *epochs, accuracy, _ = run(directory / "main", directory=directory).splitlines()
+    losses = [float(line.split("loss ")[1].split(",")[0]) for line in epochs]
+    assert len(losses) == 20 and losses[-1] < losses[0] / 5
+    assert float(accuracy.split("%")[0]) > 95 and "599 digits that were held out" in accuracy

@@ -2,7 +2,8 @@
 
     cond     a cond over the same predicate, whose branches compute their operands' cotangents from those of the results
     scan     a scan in the opposite direction: each step is computed again from the carries it started with, which a scan like the one
-             that is differentiated stacks, and hands the cotangents of its results on to its carries, slices and captured operands
+             that is differentiated stacks, but for products with these, which it stacks as well; and hands the cotangents of its results on
+             to its carries, slices and captured operands
     while    the same, over as many steps as there were turns
 
 The cotangents of captured operands are sums over the steps, carried beside those of the carries. What has no influence takes no part: a
@@ -14,10 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from dlcompile import ops
-from dlcompile.autodiff.reverse import moving, pull_back
+from dlcompile.autodiff.reverse import between, moving, pull_back, substituted
 from dlcompile.autodiff.rules import FLAT, Cotangents, rule_of_results, shaped, zeros
 from dlcompile.errors import UnsupportedOperatorError
-from dlcompile.graph import DimLike, Graph, Node, Tensor, make_input, symbols_in
+from dlcompile.graph import OPERATORS, DimLike, Graph, Node, Tensor, make_input, symbols_in
 
 
 def _graph(like: Graph, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Graph:
@@ -59,14 +60,14 @@ def _cond(node: Node, cotangents: Cotangents, wanted: Sequence[bool]) -> Cotange
 # -- loops ------------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class _Loop:
-    """A loop to be differentiated. `stacked(carries)` is the loop that also stacks the given carries as each step starts: (these stacks,
-    their length); `varying` names the dimensions that change with the steps."""
+    """A loop to be differentiated. `stacked(carries, tensors)` is the loop that also stacks the given carries as each step starts, and tensors
+    of its body: (these stacks, their length); `varying` names the dimensions that change with the steps."""
 
     node: Node
     body: Graph
     carries: int
     scanned: int
-    stacked: Callable[[Sequence[int]], tuple[Sequence[Tensor], DimLike]]
+    stacked: Callable[[Sequence[int], Sequence[Tensor]], tuple[Sequence[Tensor], DimLike]]
     reverse: bool = False
     varying: frozenset[str] = frozenset()
 
@@ -75,11 +76,11 @@ class _Loop:
 def _scan(node: Node, cotangents: Cotangents, wanted: Sequence[bool]) -> Cotangents:
     a, body = node.attributes, node.attributes["body"]
 
-    def stacked(carries: Sequence[int]) -> tuple[Sequence[Tensor], DimLike]:
-        if not carries:
+    def stacked(carries: Sequence[int], tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], DimLike]:
+        if not carries and not tensors:
             return (), a["length"]
-        made = ops.scan(_with_starts(node, body, carries), *node.inputs, **{k: v for k, v in a.items() if k != "body"})
-        return made[-len(carries):], a["length"]
+        made = ops.scan(_with_starts(node, body, carries, tensors), *node.inputs, **{k: v for k, v in a.items() if k != "body"})
+        return made[-len(carries) - len(tensors):], a["length"]
 
     return _backward(_Loop(node, body, a["num_carry"], a["num_scanned"], stacked, a["reverse"]), cotangents, wanted)
 
@@ -88,21 +89,20 @@ def _scan(node: Node, cotangents: Cotangents, wanted: Sequence[bool]) -> Cotange
 def _while(node: Node, cotangents: Cotangents, wanted: Sequence[bool]) -> Cotangents:
     a, body = node.attributes, node.attributes["body"]
 
-    def stacked(carries: Sequence[int]) -> tuple[Sequence[Tensor], DimLike]:
-        if not carries:
+    def stacked(carries: Sequence[int], tensors: Sequence[Tensor]) -> tuple[Sequence[Tensor], DimLike]:
+        if not carries and not tensors:
             return (), ops.dim_of(node.outputs[-1])
-        made = ops.while_loop(a["condition"], _with_starts(node, body, carries), *node.inputs, num_carry=a["num_carry"])
-        *_, turns = made
-        found = made[-1 - len(carries):-1]
+        made = ops.while_loop(a["condition"], _with_starts(node, body, carries, tensors), *node.inputs, num_carry=a["num_carry"])
+        found = made[-1 - len(carries) - len(tensors):-1]
         return found, found[0].shape[0]
 
     varying = frozenset(s.name for dim, _ in a["sizes"] for s in symbols_in(dim))
     return _backward(_Loop(node, body, a["num_carry"], 0, stacked, False, varying), cotangents[:-1], wanted)
 
 
-def _with_starts(node: Node, body: Graph, carries: Sequence[int]) -> Graph:
-    """A body that also yields what some of its carries are when a step starts."""
-    return _graph(body, body.inputs, [*body.outputs, *(shaped(body.inputs[j], node.inputs[j].shape) for j in carries)])
+def _with_starts(node: Node, body: Graph, carries: Sequence[int], tensors: Sequence[Tensor]) -> Graph:
+    """A body that also yields what some of its carries are when a step starts, and some of what it computes."""
+    return _graph(body, body.inputs, [*body.outputs, *(shaped(body.inputs[j], node.inputs[j].shape) for j in carries), *tensors])
 
 
 def _backward(loop: _Loop, cotangents: Cotangents, wanted: Sequence[bool]) -> Cotangents:
@@ -127,12 +127,14 @@ def _backward(loop: _Loop, cotangents: Cotangents, wanted: Sequence[bool]) -> Co
 
     results = [*(part(i, operands[i].shape) for i in carried), *(t + part(i, t.shape) for i, t in sums.items()),
                *(part(i, operands[i].shape[1:]) for i in scanned)]
-    read = _read(loop, _graph(body, [*states.values(), *sums.values(), *slices.values(), *body.inputs], results))
+    kept = {t: make_input(f"_kept{k}", t.dtype, t.shape) for k, t in enumerate(_kept(loop, results))}
+    results = list(substituted(results, kept))
+    read = _read(loop, _graph(body, [*states.values(), *sums.values(), *slices.values(), *kept.values(), *body.inputs], results))
     _check_sizes(loop, [*(body.inputs[i] for i in (*carried, *(i for i in read if i < loop.carries))), *(body.outputs[m] for m in stacks)])
     groups = [[i for i in read if low <= i < high] for low, high in ((0, loop.carries), (loop.carries, first), (first, len(operands)))]
-    starts, length = loop.stacked(groups[0])
-    inputs = [*states.values(), *sums.values(), *(body.inputs[i] for i in (*groups[0], *groups[1])), *slices.values(),
-              *(body.inputs[i] for i in groups[2])]
+    starts, length = loop.stacked(groups[0], list(kept))
+    inputs = [*states.values(), *sums.values(), *(body.inputs[i] for i in groups[0]), *kept.values(), *(body.inputs[i] for i in groups[1]),
+              *slices.values(), *(body.inputs[i] for i in groups[2])]
     ends = [cotangents[i] if cotangents[i] is not None else zeros(operands[i]) for i in carried]
     given = [*ends, *(zeros(operands[i]) for i in captured), *starts, *(operands[i] for i in groups[1]), *stacks.values(),
              *(operands[i] for i in groups[2])]
@@ -167,6 +169,22 @@ def _reached(body: Graph, outputs: Iterable[Tensor], moved: set[Tensor]) -> set[
     for node in reversed(body.nodes):
         if node.op not in FLAT and any(t in found for t in node.outputs):
             found.update(t for t in node.inputs if t in moved)
+    return found
+
+
+def _kept(loop: _Loop, results: Sequence[Tensor]) -> list[Tensor]:
+    """What a step computes that its derivative reads and that is not worth computing again: products with what is carried."""
+    body = loop.body
+    carried = set(body.inputs[:loop.carries])
+    for node in body.nodes:
+        if any(t in carried for t in node.inputs):
+            carried.update(node.outputs)
+    own, found = set(body.nodes), []
+    for node in between(results, [t for n in body.nodes if OPERATORS[n.op].family == "contraction" for t in n.outputs]):
+        for t in node.inputs:
+            if t.producer in own and t in carried and OPERATORS[t.op].family == "contraction" and t not in found:
+                if not any(s.name in loop.varying or s.name in body.definitions for s in symbols_in(t.shape)):
+                    found.append(t)
     return found
 
 

@@ -14,14 +14,16 @@ from dlcompile.kernels.target import Target
 from dlcompile.version import FORMAT, VERSION
 
 
-def library_source(program: Program, names: Interface, target: Target, header: str) -> str:
-    """NAME.c: the functions of the header, the tables that describe the model, and the calls of its kernels."""
-    return _Library(program, names, target).text(header)
+def library_source(program: Program, names: Interface, target: Target, header: str, part: bool = False) -> str:
+    """NAME.c: the functions of the header, the tables that describe the model, and the calls of its kernels.
+
+    part: of another library, which shows none of the functions and is not one that can be loaded as this model."""
+    return _Library(program, names, target, part).text(header)
 
 
 class _Library:
-    def __init__(self, program: Program, names: Interface, target: Target):
-        self.program, self.names, self.target = program, names, target
+    def __init__(self, program: Program, names: Interface, target: Target, part: bool):
+        self.program, self.names, self.target, self.part = program, names, target, part
         self.name = names.name
         self.symbols = dict(zip((*program.symbols, *program.unknowns), (*names.symbols, *names.unknowns)))
         self.expressions, self.costs = Expressions(self.symbols), Expressions(self.symbols)
@@ -58,7 +60,7 @@ class _Library:
 #define _GNU_SOURCE
 #define DLC_THREADED {0 if program.threads == 1 else 1}
 
-#pragma GCC visibility push(default)
+#pragma GCC visibility push({"hidden" if self.part else "default"})
 #include "{name}.h"
 #pragma GCC visibility pop
 
@@ -215,7 +217,8 @@ struct {name} {{
         yield from self._table("char *const", "features", [*(c_string(f) for f in self.target.requires), "0"])
         lines = "\n    ".join(c_string(line + "\n") for line in header.splitlines())
         yield f"static const char this_header[] =\n    {lines};\n"
-        yield self._note()
+        if not self.part:
+            yield self._note()
 
     def _dim(self, dim: DimLike) -> str:
         symbol, scale, offset = linear(dim, self.program.symbols)

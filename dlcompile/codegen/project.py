@@ -36,6 +36,7 @@ class Project:
     files:     file name → text: NAME.h, NAME.c, the kernels' translation units, NAME_weights.S where there are weights.
     constants: what the weights file NAME.weights holds, each at the next multiple of ALIGNMENT.
     threaded:  whether a run may use more than one thread.
+    parts:     models that this library consists of; their files are among `files`, their weights are files of their own.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Project:
     files: dict[str, str]
     constants: tuple[np.ndarray, ...]
     threaded: bool = True
+    parts: tuple[Project, ...] = ()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -64,9 +66,13 @@ class Project:
         """Write the files and the weights into an existing directory."""
         for name, text in self.files.items():
             (directory / name).write_text(text, encoding="utf-8")
-        if self.constants:
-            with open(directory / f"{self.name}.weights", "wb") as file:
-                write_constants(self.constants, file)
+        for project in self._with_weights:
+            with open(directory / f"{project.name}.weights", "wb") as file:
+                write_constants(project.constants, file)
+
+    @property
+    def _with_weights(self) -> list[Project]:
+        return [project for project in (self, *self.parts) if project.constants]
 
     def write(self, directory: str | os.PathLike) -> Path:
         """Write the complete project: sources, weights, the headers they need, a Makefile that asks for nothing but make and a C compiler.
@@ -90,7 +96,7 @@ class Project:
     def makefile(self) -> str:
         """The Makefile of the written project."""
         objects = " ".join(f"{Path(source).stem}.o" for source in self.sources)
-        weights = f"\n{self.name}_weights.o: {self.name}.weights\n" if self.constants else ""
+        weights = "".join(f"\n{project.name}_weights.o: {project.name}.weights\n" for project in self._with_weights)
         return f"""\
 # {self.name}: `make` builds {self.name}.so, `make {self.name}.a` the same for linking into a program. Written by dlcompile {VERSION}.
 CC ?= cc
@@ -118,17 +124,17 @@ clean:
 """
 
 
-def generate(program: Program, target: Target) -> Project:
-    """The C project that computes `program` on `target`."""
+def generate(program: Program, target: Target, part: bool = False) -> Project:
+    """The C project that computes `program` on `target`. part: of another library, which shows none of its functions."""
     program = printed(program)
     names = interface(program)
     name = names.name
     header = header_text(program, names, target)
     units = split_kernels(distinct_kernels(program))
     files = {f"{name}.h": header, f"{name}_kernels.h": kernels_header(program, names)}
-    for part, kernels in enumerate(units, 1):
-        files[f"{name}_kernels_{part}.c"] = kernels_source(program, names, kernels, part, len(units))
-    files[f"{name}.c"] = library_source(program, names, target, header)
+    for number, kernels in enumerate(units, 1):
+        files[f"{name}_kernels_{number}.c"] = kernels_source(program, names, kernels, number, len(units))
+    files[f"{name}.c"] = library_source(program, names, target, header, part)
     if program.constants:
         files[f"{name}_weights.S"] = weights_source(name, program.constant_bytes, target)
     return Project(name, target, files, program.constants, program.threads != 1)

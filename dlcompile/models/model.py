@@ -267,6 +267,13 @@ class Model(Trainer, Layer):
 
         return export_model(self, filepath, format, **kwargs)
 
+    def export_training(self, filepath: str | os.PathLike, batch: int | None = None, name: str | None = None, target: Any = "native",
+                        **kwargs) -> Path:
+        """Write a library with which the model trains from C, and its header (see `models.training_library`)."""
+        from dlcompile.models.training_library import export_training  # which imports the compiler
+
+        return export_training(self, filepath, batch, name, target, **kwargs)
+
 
 def _for_any_batch(type_: TensorType) -> TensorType:
     return TensorType(type_.dtype, (symbol("batch"), *type_.shape[1:])) if type_.rank else type_

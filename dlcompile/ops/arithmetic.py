@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dlcompile.graph import DimLike, Tensor, as_dtype, at_least, make_constant
+from dlcompile.graph import DimLike, Tensor, as_dtype, at_least, is_float, make_constant
 from dlcompile.ops.core import (
     TensorLike,
     as_tensor,
@@ -19,17 +19,34 @@ from dlcompile.ops.core import (
     shape_vector,
     wrap_indices,
 )
-from dlcompile.ops.elementwise import add, eq, logical_and, lt, mul, ne, rem, select
+from dlcompile.ops.elementwise import add, div, eq, logical_and, lt, mul, ne, rem, round, select, sub
 
 
 def floor_mod(a: TensorLike, b: TensorLike) -> Tensor:
     """The remainder of a / b with the sign of the divisor, as Python's %."""
     a, b = as_tensors(a, b)
     rest = rem(a, b)
+    below = _rounded_up(a, b, rest)
+    return rest if below is None else select(below, add(rest, b), rest)
+
+
+def floor_divide(a: TensorLike, b: TensorLike) -> Tensor:
+    """a / b rounded down, as Python's //. Of floats it is what goes with the remainder: 1.0 // 0.1 is 9. A float by 0 is infinite or nan."""
+    a, b = as_tensors(a, b)
+    rest = rem(a, b)
+    whole = div(a, b)
+    if is_float(a.dtype):
+        whole = select(eq(b, as_tensor(0, b.dtype)), whole, round(div(sub(a, rest), b)))
+    below = _rounded_up(a, b, rest)
+    return whole if below is None else sub(whole, cast(below, whole.dtype))
+
+
+def _rounded_up(a: Tensor, b: Tensor, rest: Tensor) -> Tensor | None:
+    """Where a / b rounded towards 0 is larger than it is, the remainder being `rest`: there the signs differ. None: nowhere."""
     if a.dtype.kind == "u" or _never_negative(a) and _never_negative(b):
-        return rest
+        return None
     zero = as_tensor(0, a.dtype)
-    return select(logical_and(ne(rest, zero), ne(lt(rest, zero), lt(b, zero))), add(rest, b), rest)
+    return logical_and(ne(rest, zero), ne(lt(rest, zero), lt(b, zero)))
 
 
 def _never_negative(x: Tensor) -> bool:

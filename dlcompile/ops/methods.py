@@ -8,7 +8,7 @@ import numpy as np
 from dlcompile.errors import ShapeError
 from dlcompile.graph import Dim, DimLike, Tensor, at_least, dim_max, dim_min
 from dlcompile.ops import elementwise
-from dlcompile.ops.arithmetic import floor_mod
+from dlcompile.ops.arithmetic import floor_divide, floor_mod
 from dlcompile.ops.core import (
     argmax,
     argmin,
@@ -32,7 +32,7 @@ from dlcompile.ops.core import (
 from dlcompile.ops.overrides import overridable
 
 _BINARY = {"add": elementwise.add, "sub": elementwise.sub, "mul": elementwise.mul, "truediv": elementwise.div, "pow": elementwise.pow,
-           "mod": floor_mod, "matmul": matmul, "and": elementwise.logical_and, "or": elementwise.logical_or,
+           "floordiv": floor_divide, "mod": floor_mod, "matmul": matmul, "and": elementwise.logical_and, "or": elementwise.logical_or,
            "xor": elementwise.logical_xor, "lshift": elementwise.shift_left, "rshift": elementwise.shift_right}
 _COMPARISONS = {"lt": elementwise.lt, "le": elementwise.le, "gt": elementwise.gt, "ge": elementwise.ge}
 _UNARY = {"neg": elementwise.neg, "abs": elementwise.abs, "invert": elementwise.logical_not}

@@ -42,27 +42,29 @@ def build(project: Project, path: str | os.PathLike, progress: Progress | None =
 
 def _compile(project: Project, directory: Path, compiler: Compiler, progress: Progress, objects: Path | None) -> Path:
     flags = [*project.flags, *extra_flags(), f"-I{csrc_dir()}", "-I."]
+    alone = not project.parts  # parts have a runtime each, as its form depends on whether there are threads
     runtime = RuntimeObject(compiler, project.target, project.threaded, objects)
     steps = len(project.sources) + 1
     made = [f"{Path(source).stem}.o" for source in project.sources]
     with ThreadPoolExecutor(max_workers=_processors()) as pool:
         jobs = {}
-        ready = pool.submit(_runtime, project, runtime, compiler, flags, directory)
+        ready = pool.submit(_runtime, project, runtime, compiler, flags, directory) if alone else None
         for source, target in zip(project.sources, made):
             options = flags if source.endswith(".c") else []
-            if source == f"{project.name}.c":
+            if alone and source == f"{project.name}.c":
                 options = [*options, RUNTIME_APART]
             jobs[pool.submit(_run, project, compiler, [*options, "-c", "-o", target, source], directory)] = source
         try:
             for done, job in enumerate(as_completed(jobs), 1):
                 job.result()
                 progress(jobs[job], done, steps)
-            ready.result()
+            if ready is not None:
+                ready.result()
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
     library = f"{project.name}.so"
-    _run(project, compiler, [*LINK_FLAGS, *extra_flags(), "-o", library, *made, RUNTIME, *LIBRARIES], directory)
+    _run(project, compiler, [*LINK_FLAGS, *extra_flags(), "-o", library, *made, *([RUNTIME] if alone else []), *LIBRARIES], directory)
     progress(library, steps, steps)
     return directory / library
 

@@ -9,7 +9,7 @@ not at all.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -56,7 +56,8 @@ class Step:
 
     def _compile(self, form: tuple, types: tuple, anysize: tuple, data: Any, leaves: Sequence[np.ndarray | None]) -> tuple:
         """Compile for batches of this size, or, if it is not the first, of any size, where the function can be traced so; returns the key."""
-        if (form[0] not in SPECIALISED or (form, anysize) in self._seen) and (form, anysize) not in self._of_one_size:
+        again = form[0] not in SPECIALISED or (form, anysize) in self._seen
+        if again and anysize is not types and (form, anysize) not in self._of_one_size:
             try:
                 traced = Traced(self, data, leaves, symbol(BATCH))
             except Exception:  # of whatever kind: a function may use the number of samples as it likes
@@ -66,8 +67,7 @@ class Step:
                 return form, anysize
             self._of_one_size.add((form, anysize))
         self._compiled[form, types] = Compiled(Traced(self, data, leaves, None), form[0])
-        if anysize is not types:
-            self._seen.add((form, anysize))
+        self._seen.add((form, anysize))
         return form, types
 
 
@@ -142,25 +142,20 @@ def _interpreted(step: Traced) -> Run:
 
 
 def _in_a_library(step: Traced) -> Run:
-    """A library that writes the new values of variables over the old ones."""
+    """A library that writes the new values of variables over the old ones; where a run can fail on its way, it writes to new arrays."""
     from dlcompile.compiler import compile  # noqa: A004  which imports all that compiles
     from dlcompile.runtime.arguments import Vouched
 
-    count = len(step.results)
-    updates = dict(zip(step.graph.output_names[count:], (step.input_names[v] for v in step.written)))
+    if step.new_results(1) is None or any(graph.definitions or graph.constraints for graph in _graphs(step.graph)):
+        return _with_new_arrays(step, compile(step.graph))
+    updates = dict(zip(step.graph.output_names[len(step.results):], (step.input_names[v] for v in step.written)))
     model = compile(step.graph, updates=updates)
-    known = step.new_results(1) is not None
     storages = [None if port.dtype == port.storage else port.storage for port in model.outputs]
     looked_at = False
 
     def run(arrays: Arrays, samples: int) -> Arrays:
         nonlocal looked_at
-        results = step.new_results(samples) if known else None
-        if results is None:  # what has a size that only the run knows may fail for want of memory, and then nothing may have changed
-            values = model(*step.arguments(arrays))
-            values = values if isinstance(values, tuple) else (values,)
-            commit(step.written, values[count:])
-            return values[:count]
+        results = step.new_results(samples)
         out = (*results, *own_arrays(step.written))
         if looked_at:
             out = Vouched(a if storage is None else a.view(storage) for a, storage in zip(out, storages))
@@ -169,6 +164,24 @@ def _in_a_library(step: Traced) -> Run:
         return results
 
     return run
+
+
+def _with_new_arrays(step: Traced, model: Callable[..., Any]) -> Run:
+    """The variables get the arrays that a run makes, if it comes to its end: memory for what only a run knows may be wanting, or a size another one."""
+    def run(arrays: Arrays, samples: int) -> Arrays:
+        values = model(*step.arguments(arrays))
+        values = values if isinstance(values, tuple) else (values,)
+        commit(step.written, values[len(step.results):])
+        return values[:len(step.results)]
+
+    return run
+
+
+def _graphs(graph: Graph) -> Iterator[Graph]:
+    """A graph and the bodies in it."""
+    yield graph
+    for body in (value for node in graph.nodes for value in node.attributes.values() if isinstance(value, Graph)):
+        yield from _graphs(body)
 
 
 BACKENDS: dict[str, Callable[[Traced], Run]] = {"c": _in_a_library, "numpy": _interpreted}

@@ -29,8 +29,22 @@ def test_operators(build):
 
 def test_integers():
     a, b = np.array([7, -7, 5]), np.array([2, 2, -3])
-    for build in (lambda s, t: s % t, lambda s, t: s << 2, lambda s, t: s >> 1, lambda s, t: ~s & t, lambda s, t: 5 - s):
+    for build in (lambda s, t: s % t, lambda s, t: s // t, lambda s, t: 9 // t, lambda s, t: s << 2, lambda s, t: s >> 1, lambda s, t: ~s & t, lambda s, t: 5 - s):
         check(build, [a, b], build(a, b))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8, np.float32, np.float64])
+def test_division_rounded_down(dtype):
+    info = np.iinfo(dtype) if np.dtype(dtype).kind in "iu" else None
+    a = np.array([0, 1, 5, 6, 7, 100] + ([] if info is None else [info.min, info.max, info.min + 1]), dtype)
+    b = np.array([1, 2, 3, 7], dtype)
+    if np.dtype(dtype).kind != "u":
+        a, b = np.concatenate([a, [-1, -6, -7, -100]]).astype(dtype), np.concatenate([b, [-2, -3]]).astype(dtype)
+    if info is None:
+        a, b = np.append(a, dtype([0.3, -0.3, 1e6, np.inf])), np.append(b, dtype([0.1, -0.1, np.inf, -np.inf, 0]))
+    with np.errstate(all="ignore"):
+        check(lambda a, b: a // b, [a[:, None], b], a[:, None] // b)
+        check(lambda a, b: a % b, [a[:, None], b], a[:, None] % b)
 
 
 def test_equality_is_identity():

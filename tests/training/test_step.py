@@ -88,6 +88,32 @@ def test_nothing_is_allocated_after_the_first_steps():
     assert len(seen) == 1
 
 
+def test_a_run_that_fails_on_its_way_changes_nothing():
+    """How many numbers are chosen is known when the first variable has its new value; that they must be as many as the weights is checked then."""
+    total, chosen = Variable(np.zeros(3, np.float32), name="total"), Variable(np.zeros(2, np.float32), name="chosen")
+
+    def function(x):
+        total.assign_add(x)
+        places = ops.reshape(ops.nonzero(x > 0), (-1,))
+        chosen.assign_add(ops.reduce_sum(ops.gather(x, places) * chosen.value, 0))
+        return ops.reduce_sum(x)
+
+    step = Step("choose", function)
+    assert float(step(np.float32([1, -1, 2]))) == 2 and total.numpy().tolist() == [1, -1, 2]
+    with pytest.raises(ArgumentError, match="to be equal; they are 3 and 2"):
+        step(np.float32([1, 1, 2]))
+    assert total.numpy().tolist() == [1, -1, 2]
+    step(np.float32([0, 1, 2]))
+    assert total.numpy().tolist() == [1, 0, 4]
+
+
+def test_arrays_of_different_lengths(backend):
+    """Their first dimensions are no number of samples."""
+    step = Step("outer", lambda data: data[0] * ops.reduce_sum(data[1], 0))
+    for n in (3, 3, 2):
+        np.testing.assert_allclose(step((np.float32(2), np.ones(n, np.float32))), 2 * n)
+
+
 def test_an_assignment_between_steps_counts(backend):
     step, total, _ = running_sum()
     step({"x": batch(4), "factor": None})
@@ -171,6 +197,16 @@ def test_arrays_are_written_over_and_those_that_somebody_has_are_not():
     step(one)
     assert (value == 1).all() and (view == 1).all()
     assert all((v._array == 3).all() for v in (kept, viewed, own))
+    assert own._array.ctypes.data == place
+
+
+def test_arrays_that_cannot_be_written_as_they_lie_are_copied():
+    strided, fixed, own = (Variable(np.zeros(3)) for _ in range(3))
+    strided._array = np.zeros(6)[::2]
+    fixed._array.flags.writeable = False
+    place = own._array.ctypes.data
+    for variable, array in zip((strided, fixed, own), exchange.own_arrays([strided, fixed, own])):
+        assert array is variable._array and array.flags.carray
     assert own._array.ctypes.data == place
 
 
