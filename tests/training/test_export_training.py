@@ -351,15 +351,23 @@ class EachLoss(Model):
         return {"each": each, "whole": {"mean loss": ops.reduce_mean(each)}}
 
 
-def test_logs_that_are_arrays():
+def test_logs_that_are_arrays(tmp_path):
     model = EachLoss()
     model.compile("sgd", "mse")
     model.build((None, 2))
     with pytest.raises(ArgumentError, match="log each is .* whose size is not known"):
         training_project(model)
-    header = training_project(model, 6, "each").header
+    library = model.export_training(tmp_path / "each.so", 6)
+    header = library.with_suffix(".h").read_text()
     assert "each_LOG_each = 0, /* 6 numbers from here on */" in header and 'each_LOG_whole_mean_loss = 6, /* "whole_mean loss" */' in header
     assert "each_LOG_COUNT = 7" in header
+    each = bind(library, "each")
+    context, x, y, logs = each.create(None), RNG.normal(size=(6, 2)).astype(np.float32), np.ones((6, 1), np.float32), np.empty(7, np.float32)
+    assert each.step(context, x, y, logs) == OK
+    expected = ((x @ model.dense.kernel.numpy() - 1) ** 2)[:, 0]
+    np.testing.assert_allclose(logs, [*expected, expected.mean()], rtol=1e-5)
+    assert [each.log_name(i) for i in (0, 5, 6)] == [b"each", b"each", b"whole_mean loss"]
+    each.destroy(context)
 
 
 def test_bad_arguments(tmp_path):
