@@ -10,7 +10,7 @@ not at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,12 +22,17 @@ from dlcompile.training.checks import Check, checks_of, noting_labels
 from dlcompile.training.exchange import commit, own_arrays
 from dlcompile.variables import Variable, tracing
 
+if TYPE_CHECKING:
+    from dlcompile.runtime import CompiledModel
+
 BATCH = "batch"
 """the symbol for the number of samples"""
 
 Arrays = Sequence[np.ndarray]
 Run = Callable[[Arrays, int], Arrays]
 """(arrays of the batch, number of samples) → the results; variables are assigned"""
+
+Made = tuple[Run, "CompiledModel | None"]
 
 
 class Step:
@@ -53,6 +58,11 @@ class Step:
         if key is None:
             key = self._compile(form, types, anysize, data, leaves)
         return self._compiled[key]([leaf for leaf in leaves if leaf is not None], samples or 0)
+
+    @property
+    def arena_bytes(self) -> int:
+        """What all libraries of this step have as arenas, each for the largest batch that it has been given (see `Compiled.arena_bytes`)."""
+        return sum(compiled.arena_bytes or 0 for compiled in self._compiled.values())
 
     def _compile(self, form: tuple, types: tuple, anysize: tuple, data: Any, leaves: Sequence[np.ndarray | None]) -> tuple:
         """Compile for batches of this size, or, if it is not the first, of any size, where the function can be traced so; returns the key."""
@@ -116,38 +126,47 @@ class Traced:
 
 
 class Compiled:
-    """A step for batches of one form, run by one backend."""
+    """A step for batches of one form, run by one backend. `library` is what it is compiled to, None where it is interpreted."""
 
     def __init__(self, traced: Traced, backend: str):
         self.traced = traced
-        self._run: Run = BACKENDS[backend](traced)
+        self._run, self.library = BACKENDS[backend](traced)
+        self._most_samples = 0
+
+    @property
+    def arena_bytes(self) -> int | None:
+        """Bytes that a run of the library needs beside the arrays that go in and come out, for the largest batch so far. None where that is not
+        known beforehand, or nothing is compiled."""
+        return None if self.library is None else self.library.arena_bytes(**dict.fromkeys(self.library.symbols, self._most_samples))
 
     def __call__(self, arrays: Arrays, samples: int) -> Any:
         for check in self.traced.checks:
             check(arrays[check.place])
+        self._most_samples = max(self._most_samples, samples)
         leaves = tree.flatten(self.traced.structure)
         for place, array in zip(self.traced.places, self._run(arrays, samples)):
             leaves[place] = array
         return tree.pack_sequence_as(self.traced.structure, leaves)
 
 
-def _interpreted(step: Traced) -> Run:
+def _interpreted(step: Traced) -> Made:
     """The interpreter: nothing is compiled."""
     def run(arrays: Arrays, samples: int) -> Arrays:
         values = evaluate(step.graph, step.arguments(arrays))
         commit(step.written, values[len(step.results):])
         return values[:len(step.results)]
 
-    return run
+    return run, None
 
 
-def _in_a_library(step: Traced) -> Run:
+def _in_a_library(step: Traced) -> Made:
     """A library that writes the new values of variables over the old ones; where a run can fail on its way, it writes to new arrays."""
     from dlcompile.compiler import compile  # noqa: A004  which imports all that compiles
     from dlcompile.runtime.arguments import Vouched
 
     if step.new_results(1) is None or any(graph.definitions or graph.constraints for graph in _graphs(step.graph)):
-        return _with_new_arrays(step, compile(step.graph))
+        model = compile(step.graph)
+        return _with_new_arrays(step, model), model
     updates = dict(zip(step.graph.output_names[len(step.results):], (step.input_names[v] for v in step.written)))
     model = compile(step.graph, updates=updates)
     storages = [None if port.dtype == port.storage else port.storage for port in model.outputs]
@@ -163,7 +182,7 @@ def _in_a_library(step: Traced) -> Run:
         looked_at = True
         return results
 
-    return run
+    return run, model
 
 
 def _with_new_arrays(step: Traced, model: Callable[..., Any]) -> Run:
@@ -184,8 +203,8 @@ def _graphs(graph: Graph) -> Iterator[Graph]:
         yield from _graphs(body)
 
 
-BACKENDS: dict[str, Callable[[Traced], Run]] = {"c": _in_a_library, "numpy": _interpreted}
-"""setting `backend` → what makes a function that runs a step"""
+BACKENDS: dict[str, Callable[[Traced], Made]] = {"c": _in_a_library, "numpy": _interpreted}
+"""setting `backend` → what makes a function that runs a step, and the library that it runs"""
 
 
 SPECIALISED = frozenset({"c"})

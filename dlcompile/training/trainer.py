@@ -28,6 +28,7 @@ from dlcompile.metrics import Mean, Metric
 from dlcompile.registry import deserialize, serialize
 from dlcompile.training.outputs import OutputLosses, OutputMetrics
 from dlcompile.training.step import Step
+from dlcompile.variables import Variable
 
 Logs = dict[str, Any]
 
@@ -323,6 +324,17 @@ class Trainer:
         if not parts:
             raise ArgumentError("there are no batches to predict from")
         return parts[0] if len(parts) == 1 else tree.map_structure(lambda *leaves: np.concatenate(leaves), *parts)
+
+    def memory_usage(self) -> dict[str, int]:
+        """Bytes by what they are for: "variables" of the model, "optimizer", and for each of "train", "test" and "predict" that has been compiled the arena
+        of its step: what is computed on the way, planned so that what is not needed at the same time shares its place, for the largest batch so far.
+        An arena stays as it is from step to step. Batches and results come on top.
+        """
+        def held(variables: Sequence[Variable]) -> int:
+            return sum(variable._array.nbytes for variable in variables)
+
+        optimizer = {} if self.optimizer is None else {"optimizer": held(self.optimizer.variables)}
+        return {"variables": held(self.weights), **optimizer, **{name: step.arena_bytes for name, step in self._steps.items()}}
 
     # -- single batches -------------------------------------------------------------------------------------------------------
     def train_on_batch(self, x: Any, y: Any = None, sample_weight: Any = None, class_weight: Mapping[int, float] | None = None,
