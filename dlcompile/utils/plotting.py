@@ -1,4 +1,4 @@
-"""Drawings of models: a box for each layer, arrows from what it is given to what it gives. SVG, drawn here, without other programs."""
+"""Drawings of models: a box for each layer, arrows from what it is given to what it gives. SVG, drawn here, without other programs, or PNG."""
 from __future__ import annotations
 
 import os
@@ -15,6 +15,7 @@ from dlcompile.layers.symbolic import Operation
 from dlcompile.models import Model
 from dlcompile.models.files import write_whole
 from dlcompile.utils.layout import layout
+from dlcompile.utils.raster import png
 
 CHARACTER, LINE, MARGIN = 7.3, 16.0, 8.0
 """pixels: the width of a character of the font, the height of a line, the room around a text"""
@@ -84,19 +85,18 @@ class Drawing:
 def plot_model(model: Model, to_file: str | os.PathLike = "model.svg", show_shapes: bool = False, show_dtype: bool = False,
                show_layer_names: bool = False, rankdir: str = "TB", expand_nested: bool = False, dpi: int = 96,
                show_layer_activations: bool = False, show_trainable: bool = False, **kwargs) -> Path:
-    """Draw a model as SVG, and return the path of the file.
+    """Draw a model as SVG or, for a file called .png, as a picture (with Pillow, the extra dlcompile[plot]), and return the path of the file.
 
     show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable: what is written into the boxes besides the class of
     the layer. rankdir: "TB", from the top down, or "LR", from left to right. expand_nested: models in the model are drawn inside of their
-    boxes. dpi: how large the picture is, 96 for the size of the text on the page. ArgumentError for a file that is not .svg, and for a
+    boxes. dpi: how large the picture is, 96 for the size of the text on the page. ArgumentError for a file that is neither .svg nor .png, and for a
     model that does not know what its layers are connected to.
     """
     path = Path(to_file)
     if kwargs:
         raise ArgumentError(f"plot_model has no argument {', '.join(map(repr, kwargs))}")
-    if path.suffix.lower() != ".svg":
-        raise ArgumentError(f"{path}: a model is drawn as SVG, which any browser shows; name a file that ends with .svg. For {path.suffix or 'a picture'} "
-                            "a program that converts it is needed")
+    if path.suffix.lower() not in (".svg", ".png"):
+        raise ArgumentError(f"{path}: a model is drawn as .svg, which any browser shows, or as .png")
     if rankdir not in ("TB", "LR"):
         raise ArgumentError(f"rankdir is 'TB' or 'LR', not {rankdir!r}")
     options = Options(show_shapes, show_dtype, show_layer_names, show_layer_activations, show_trainable, expand_nested, rankdir == "LR")
@@ -107,7 +107,7 @@ def plot_model(model: Model, to_file: str | os.PathLike = "model.svg", show_shap
             f'viewBox="0 0 {width:.1f} {height:.1f}">'
             f'<title>{escape(model.name)}</title><style>{STYLE}</style><defs>{ARROW}</defs>'
             f'<g transform="translate({MARGIN},{MARGIN})">{drawing.svg}</g></svg>\n')
-    write_whole(path, text.encode())
+    write_whole(path, text.encode() if path.suffix.lower() == ".svg" else png(text, scale))
     return path
 
 

@@ -1,6 +1,7 @@
 """Drawings of models: well formed, and with what they are asked to show."""
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -65,9 +66,45 @@ def test_a_layer_that_follows_itself(tmp_path: Path) -> None:
     assert sorted(texts) == ["Activation", "Dense", "InputLayer"]
 
 
+@pytest.mark.parametrize("dpi", [96, 150])
+def test_pictures(tmp_path: Path, dpi: int) -> None:
+    """The boxes, the heads and the texts are where the drawing has them."""
+    image = pytest.importorskip("PIL.Image")
+    how = {"expand_nested": True, "show_layer_names": True, "show_shapes": True, "dpi": dpi}
+    drawn = model()
+    root, _ = read(plot_model(drawn, tmp_path / "m.svg", **how))
+    with image.open(plot_model(drawn, tmp_path / "m.png", **how)) as file:
+        picture = file.convert("L")
+    assert picture.width == pytest.approx(float(root.get("width")), abs=1) and picture.height == pytest.approx(float(root.get("height")), abs=1)
+
+    def placed(element: ElementTree.Element, x: float = 0.0, y: float = 0.0):
+        for child in element:
+            if child.tag == f"{SVG}g":
+                dx, dy = (float(n) for n in child.get("transform")[len("translate("):-1].split(","))
+                yield from placed(child, x + dx, y + dy)
+            elif child.tag == f"{SVG}rect":
+                left, top, width, height = (float(child.get(n)) for n in ("x", "y", "width", "height"))
+                yield child.get("class"), [round(n * dpi / 96) for n in (x + left, y + top, x + left + width, y + top + height)]
+
+    boxes = list(placed(root))
+    assert len(boxes) > 10 and picture.getpixel((1, 1)) == 255
+    for kind, (left, top, right, bottom) in boxes:
+        head = 0 if kind == "h" else round(26 * dpi / 96)  # which is a box of its own
+        shades = picture.crop((left + 4, top + head + 4, right - 4, bottom - 4)).histogram()
+        dark, light = sum(shades[:80]), sum(shades[200:])
+        assert dark > light > 0 if kind == "h" else light > dark > 0, (kind, dark, light)
+
+
+def test_a_picture_without_pillow(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    with pytest.raises(ArgumentError, match=r"needs Pillow: pip install 'dlcompile\[plot\]'"):
+        plot_model(model(), tmp_path / "m.png")
+    assert not list(tmp_path.iterdir())
+
+
 def test_errors(tmp_path: Path) -> None:
-    for name in ("model.png", "model", "model.pdf"):
-        with pytest.raises(ArgumentError, match="a model is drawn as SVG"):
+    for name in ("model", "model.pdf"):
+        with pytest.raises(ArgumentError, match="a model is drawn as .svg, which any browser shows, or as .png"):
             plot_model(model(), tmp_path / name)
     with pytest.raises(ArgumentError, match="rankdir is 'TB' or 'LR'"):
         plot_model(model(), tmp_path / "m.svg", rankdir="BT")
