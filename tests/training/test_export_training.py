@@ -30,12 +30,12 @@ def network():
     set_random_seed(3)
     model = Sequential([
         layers.Input((12,)),
-        layers.Dense(16, activation="relu", kernel_regularizer="l2"),
-        layers.BatchNormalization(),
+        layers.Dense(16, activation="relu", kernel_regularizer="l2", name="hidden"),
+        layers.BatchNormalization(name="norm"),
         layers.Dropout(0.3),
-        layers.Dense(5, activation="softmax"),
-    ])
-    model.compile(optimizers.Adam(0.01, clipnorm=1.0), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        layers.Dense(5, activation="softmax", name="scores"),
+    ], name="network")
+    model.compile(optimizers.Adam(0.01, clipnorm=1.0, name="adam"), "sparse_categorical_crossentropy", metrics=["accuracy"])
     return model
 
 
@@ -217,8 +217,8 @@ def test_variables_are_found_and_written(exported):
         assert not net.variable_info(number) and net.variable_data(None, number) is None and net.log_name(number) is None
     assert [net.log_name(i) for i in range(2)] == [b"accuracy", b"loss"]
     trainable = {n for i, n in enumerate(names) if net.variable_info(i).contents.trainable}
-    assert {n.decode().split("/", 1)[1] for n in trainable} == {"dense/kernel", "dense/bias", "batch_normalization/gamma", "batch_normalization/beta",
-                                                               "dense_1/kernel", "dense_1/bias"}
+    assert {n.decode().split("/", 1)[1] for n in trainable} == {"hidden/kernel", "hidden/bias", "norm/gamma", "norm/beta", "scores/kernel",
+                                                               "scores/bias"}
     first, second = net.create(None), net.create(None)
     arrays, untouched = net.arrays(first), {name: array.copy() for name, array in net.arrays(second).items()}
     arrays["adam/learning_rate"][...] = 0
