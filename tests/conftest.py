@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import onnx
 import pytest
 
-from tests import models
+from tests import onnx_models as models
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,13 +40,26 @@ def own_settings(tmp_path_factory: pytest.TempPathFactory):
 
 @pytest.fixture(scope="session")
 def model_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The models of `tests/models.py` as ONNX files, by name."""
+    """The models of `tests/onnx_models.py` as ONNX files, by name."""
     directory = tmp_path_factory.mktemp("models")
     paths = {}
     for name, build in models.BUILDERS.items():
         paths[name] = directory / f"{name}.onnx"
         onnx.save(build(), paths[name])
     return paths
+
+
+@pytest.fixture(scope="module")
+def one_processor():
+    """This process and those that it starts stay on one processor: where other tests run beside, a small model's threads would wait for one another."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    worker = int(re.sub(r"\D", "", os.environ.get("PYTEST_XDIST_WORKER", "")) or 0)
+    os.sched_setaffinity(0, {sorted(before)[worker % len(before)]})
+    yield
+    os.sched_setaffinity(0, before)
 
 
 def compiler(*names: str) -> str:

@@ -9,7 +9,8 @@ import pytest
 from onnx import TensorProto, helper
 
 import dlcompile as dlc
-from tests import models, qemu
+from tests import onnx_models as models
+from tests import qemu
 
 pytestmark = pytest.mark.skipif(not qemu.available(), reason="no cross compiler for aarch64, or no qemu-user, is installed")
 

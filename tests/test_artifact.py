@@ -16,7 +16,7 @@ import pytest
 
 import dlcompile as dlc
 from dlcompile.kernels.target import TARGETS, runs_here
-from tests import models
+from tests import onnx_models as models
 from tests.conftest import compiler, sanitizers_work
 
 SANITIZE = ("-fsanitize=address,undefined",)

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper
 
 import dlcompile as dlc
-from tests import models
+from tests import onnx_models as models
 
 HOSTILE = ['a*/b', '"; system("x"); "', "line\nbreak", "$(touch pwned)", "`touch pwned`", "../../escape", "int", "x y", "-o", "数", "a'b", "\\", "%s%n",
            "?\u0000?".replace("\u0000", ""), "/*", "#include", "main", "x" * 300]

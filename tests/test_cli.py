@@ -17,7 +17,7 @@ import dlcompile as dlc
 from dlcompile.cli import main
 from dlcompile.cli.main import COMMANDS
 from dlcompile.cli.verify import Tolerance
-from tests import models
+from tests import onnx_models as models
 
 
 def cli(*arguments: str | Path, status: int = 0) -> Result:

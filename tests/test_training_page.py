@@ -21,7 +21,7 @@ def blocks() -> list[tuple[str, str, int]]:
     return [(m[1], m[2], text.count("\n", 0, m.start()) + 1) for m in BLOCK.finditer(text)]
 
 
-def test_blocks_run_and_print_what_the_page_says(tmp_path, monkeypatch):
+def test_blocks_run_and_print_what_the_page_says(one_processor, tmp_path, monkeypatch):
     for needed in ("sklearn", "onnxruntime"):
         pytest.importorskip(needed)
     monkeypatch.chdir(tmp_path)

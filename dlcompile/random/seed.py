@@ -90,9 +90,10 @@ def set_random_seed(seed: int) -> None:
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed <= _WORD:
         raise ArgumentError(f"a seed for everything is an integer from 0 to 2**32 - 1, not {seed!r}")
+    generator = global_seed_generator()  # which is made with a number of Python's, if there is none yet: before these begin anew
     python_random.seed(int(seed))
     np.random.seed(int(seed))
-    global_seed_generator().state.assign(_words(int(seed)))
+    generator.state.assign(_words(int(seed)))
 
 
 def draw_key(seed: Seed) -> Tensor | np.ndarray:

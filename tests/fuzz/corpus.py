@@ -27,7 +27,7 @@ class Entry:
 
 def small() -> list[Entry]:
     """What is there within a second: this repository's test models, and those of the onnx package's converted PyTorch tests."""
-    from tests import models
+    from tests import onnx_models as models
 
     found = [Entry(f"models.{name}", build().SerializeToString(deterministic=True)) for name, build in models.BUILDERS.items()]
     folder = Path(onnx.__file__).parent / "backend" / "test" / "data"

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import json
 import random as python_random
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -83,3 +85,9 @@ def test_what_is_no_seed(seed):
         random.normal((2,), seed=seed)
     with pytest.raises(ArgumentError, match="seed"):
         random.set_random_seed(seed)
+
+
+def test_the_first_time_is_like_any_other():
+    """In a process that has drawn nothing yet."""
+    program = "from dlcompile.random import set_random_seed as s; from dlcompile.random.seed import make_default_seed as d; s(5); a = d(); s(5); assert a == d()"
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -7,6 +7,11 @@ from dlcompile import config
 from dlcompile.random import set_random_seed
 
 
+@pytest.fixture(scope="module", autouse=True)
+def alone(one_processor):
+    """Models are small, and trained step after step."""
+
+
 @pytest.fixture(autouse=True)
 def seeds():
     set_random_seed(1)
