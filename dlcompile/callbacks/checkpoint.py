@@ -1,8 +1,8 @@
 """Callbacks that write the model to files."""
 from __future__ import annotations
 
+import contextlib
 import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ class ModelCheckpoint(MonitorCallback):
 
 class BackupAndRestore(Callback):
     """Keeps the state of a training in a directory, so that `fit`, called again after the process was interrupted, goes on from the last epoch that
-    was finished (or the last `save_freq` batches); the directory is removed when the training ends."""
+    was finished (or the last `save_freq` batches); when the training ends the state is removed, and the directory if nothing else is in it."""
 
     def __init__(self, backup_dir: str | os.PathLike, save_freq: str | int = "epoch", double_checkpoint: bool = False, delete_checkpoint: bool = True):
         super().__init__()
@@ -129,8 +129,10 @@ class BackupAndRestore(Callback):
         self.model.save_training_state(self._file, self._epoch)
 
     def on_train_end(self, logs: Logs | None = None) -> None:
-        if self.delete_checkpoint and self.directory.exists():
-            shutil.rmtree(self.directory)
+        if self.delete_checkpoint:
+            self._file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # others have files there, or it never came to be
+                self.directory.rmdir()
 
 
 __all__ = ["BackupAndRestore", "ModelCheckpoint"]

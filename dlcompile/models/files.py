@@ -1,11 +1,13 @@
-"""Files: written whole or not at all, and tensors in the format safetensors, which holds names, types, shapes and bytes, and nothing to
-execute."""
+"""Files: written whole or not at all, archives of parts, and tensors in the format safetensors, which holds names, types, shapes and bytes, and
+nothing to execute."""
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import tempfile
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import ml_dtypes
@@ -58,6 +60,30 @@ def read_whole(path: str | os.PathLike) -> bytes:
         raise ArgumentError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
+def read_archive(data: bytes, where: str) -> Callable[[str], bytes | None]:
+    """A function that gives the parts of a zip archive by name, None for one that is not there. InvalidModelError naming the file `where` it comes
+    from, where it is damaged, or a part compressed, whose size could be anything."""
+    try:
+        archive = zipfile.ZipFile(io.BytesIO(data))
+        entries = {entry.filename: entry for entry in archive.infolist()}
+    except zipfile.BadZipFile as error:
+        raise InvalidModelError(f"{where} is no file of a model, or a damaged one: {error}") from None
+    if "model.weights.h5" in entries:
+        raise InvalidModelError(f"{where} was written by Keras, with weights in the format HDF5; what is read here is what dlcompile writes")
+
+    def read(name: str) -> bytes | None:
+        if name not in entries:
+            return None
+        if entries[name].compress_type != zipfile.ZIP_STORED:
+            raise InvalidModelError(f"{where}: {name} is compressed; parts of a model's file are not")
+        try:
+            return archive.read(name)
+        except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, OSError) as error:
+            raise InvalidModelError(f"{where}: {name} is damaged: {error}") from None
+
+    return read
+
+
 def pack_tensors(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Arrays by name in the format safetensors."""
     return save({name: np.ascontiguousarray(array) if array.ndim else np.array(array) for name, array in arrays.items()})
@@ -79,4 +105,4 @@ def unpack_tensors(data: bytes, where: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-__all__ = ["pack_tensors", "read_whole", "unpack_tensors", "write_whole"]
+__all__ = ["pack_tensors", "read_archive", "read_whole", "unpack_tensors", "write_whole"]

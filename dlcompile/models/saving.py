@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from dlcompile.errors import ArgumentError, Error, InvalidModelError
-from dlcompile.models.files import read_whole, write_whole
+from dlcompile.models.files import read_archive, read_whole, write_whole
 from dlcompile.models.model import Model
 from dlcompile.models.weights import WEIGHTS, pack_weights, unpack_weights
 from dlcompile.registry import custom_object_scope, deserialize, serialize
@@ -94,24 +94,7 @@ def _parsed(data: bytes | None, where: str) -> dict[str, Any]:
 def _reader(data: bytes, where: str) -> Callable[[str], bytes | None]:
     """A function that gives the parts of a file by name, None for one that is not there. InvalidModelError for a file that is no
     model's."""
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-        entries = {entry.filename: entry for entry in archive.infolist()}
-    except zipfile.BadZipFile as error:
-        raise InvalidModelError(f"{where} is no file of a model, or a damaged one: {error}") from None
-    if "model.weights.h5" in entries:
-        raise InvalidModelError(f"{where} was written by Keras, with weights in the format HDF5; what is read here is what dlcompile writes")
-
-    def read(name: str) -> bytes | None:
-        if name not in entries:
-            return None
-        if entries[name].compress_type != zipfile.ZIP_STORED:  # whose size could be anything
-            raise InvalidModelError(f"{where}: {name} is compressed; parts of a model's file are not")
-        try:
-            return archive.read(name)
-        except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, OSError) as error:
-            raise InvalidModelError(f"{where}: {name} is damaged: {error}") from None
-
+    read = read_archive(data, where)
     told = _parsed(read(METADATA), f"{where}: {METADATA}")
     if told.get("form") != FORM:
         raise InvalidModelError(f"{where} is no file of a model: its {METADATA} does not say {FORM!r}")

@@ -7,9 +7,7 @@ The states of random number generators are there too, as random/…; a model tha
 """
 from __future__ import annotations
 
-import io
 import os
-import zipfile
 from collections import Counter
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,7 @@ import numpy as np
 from dlcompile.errors import InvalidModelError
 from dlcompile.layers.base import Layer
 from dlcompile.layers.tracking import own_variables, owned, seed_states, unique
-from dlcompile.models.files import pack_tensors, read_whole, unpack_tensors, write_whole
+from dlcompile.models.files import pack_tensors, read_archive, read_whole, unpack_tensors, write_whole
 from dlcompile.naming import class_name
 from dlcompile.variables import Variable
 
@@ -119,11 +117,10 @@ def load_weights(model: Model, path: str | os.PathLike, skip_mismatch: bool = Fa
     """Give a model the weights of a file of weights, or of that of a whole model."""
     data = read_whole(path)
     if data[:2] == b"PK":
-        try:
-            with zipfile.ZipFile(io.BytesIO(data)) as archive:
-                data = archive.read(WEIGHTS)
-        except (zipfile.BadZipFile, KeyError) as error:
-            raise InvalidModelError(f"{path} is no file of a model with weights: {error}") from None
+        part = read_archive(data, str(path))(WEIGHTS)
+        if part is None:
+            raise InvalidModelError(f"{path} is no file of a model with weights: there is no {WEIGHTS} in it")
+        data = part
     unpack_weights(model, data, str(path), skip_mismatch)
 
 

@@ -94,6 +94,12 @@ def test_an_interrupted_training_goes_on_with_the_same_bits(tmp_path):
     assert not (tmp_path / "backup").exists()
 
 
+def test_the_end_of_a_training_removes_nothing_but_its_own_state(model, tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    model.fit(X, Y, epochs=1, verbose=0, callbacks=[callbacks.BackupAndRestore(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
 def test_the_state_of_another_model(model, tmp_path):
     dropped().save_training_state(tmp_path / "state", 3)
     with pytest.raises(ArgumentError, match="the state of another model"):

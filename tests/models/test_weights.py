@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import struct
+import zipfile
 from pathlib import Path
 
 import ml_dtypes
@@ -108,6 +109,35 @@ def test_damaged_files(tmp_path: Path) -> None:
             one.load_weights(path)
     with pytest.raises(ArgumentError, match="cannot be read"):
         one.load_weights(tmp_path / "nothing")
+
+
+def test_damaged_files_of_whole_models(tmp_path: Path) -> None:
+    path, bad = tmp_path / "m.dlc", tmp_path / "bad.dlc"
+    one = model()
+    one.save(path)
+    before = one.get_weights()
+    with zipfile.ZipFile(path) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+
+    def rewritten(compression: int, names: list[str]) -> None:
+        with zipfile.ZipFile(bad, "w", compression) as archive:
+            for name in names:
+                archive.writestr(name, parts[name])
+
+    rewritten(zipfile.ZIP_DEFLATED, list(parts))  # a few bytes could be as many as there is memory
+    with pytest.raises(InvalidModelError, match="is compressed"):
+        one.load_weights(bad)
+    rewritten(zipfile.ZIP_STORED, ["config.json"])
+    with pytest.raises(InvalidModelError, match="no weights.safetensors in it"):
+        one.load_weights(bad)
+    data = bytearray(path.read_bytes())
+    for place in (i for i in range(len(data)) if data[i:i + 4] == b"PK\x01\x02"):
+        data[place + 8] |= 1  # says that the part is encrypted
+    bad.write_bytes(bytes(data))
+    with pytest.raises(InvalidModelError, match="is damaged"):
+        one.load_weights(bad)
+    for now, then in zip(one.get_weights(), before):
+        np.testing.assert_array_equal(now, then)
 
 
 def test_every_type_of_element() -> None:
