@@ -14,23 +14,15 @@ from typing import Any
 from dlcompile import config, ops
 from dlcompile.eager import eager
 from dlcompile.graph import Tensor
-from dlcompile.registry import Family
+from dlcompile.registry import Configurable, Family
 
 
-class Constraint:
+class Constraint(Configurable):
     """A function of a tensor that gives one of its type. A class of one's own defines `__call__(self, w)`, and `get_config` where it has
     arguments."""
 
     def __call__(self, w: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} does not define __call__(self, w)")
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make a constraint like this one."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Constraint:
-        return cls(**config)
 
 
 class NonNeg(Constraint):

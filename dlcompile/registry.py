@@ -44,6 +44,19 @@ def snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)).lower()
 
 
+class Configurable:
+    """An object that can be made again from its configuration: the arguments of its class, as JSON can hold them."""
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an object like this one."""
+        return {}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Any:
+        """The object of what `get_config` has returned."""
+        return cls(**config)
+
+
 class Family:
     """The objects of one module by their names, and the functions `get`, `serialize` and `deserialize` that the module has for them.
 
@@ -317,5 +330,5 @@ def _table(module: str) -> Family | None:
     return FAMILIES.get(module)
 
 
-__all__ = ["FAMILIES", "CustomObjectScope", "Family", "custom_object", "custom_object_scope", "deserialize", "get_custom_objects",
+__all__ = ["FAMILIES", "Configurable", "CustomObjectScope", "Family", "custom_object", "custom_object_scope", "deserialize", "get_custom_objects",
            "get_registered_name", "get_registered_object", "register_keras_serializable", "serialize", "snake_case", "suggestion"]

@@ -14,23 +14,15 @@ from dlcompile import ops
 from dlcompile.eager import eager
 from dlcompile.errors import ArgumentError, ShapeError
 from dlcompile.graph import Tensor
-from dlcompile.registry import Family
+from dlcompile.registry import Configurable, Family
 
 
-class Regularizer:
+class Regularizer(Configurable):
     """A function of a tensor that gives a scalar of its type. A class of one's own defines `__call__(self, x)`, and `get_config` where it has
     arguments."""
 
     def __call__(self, x: Tensor) -> Tensor:
         raise NotImplementedError(f"{type(self).__name__} does not define __call__(self, x)")
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make a regularizer like this one."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Regularizer:
-        return cls(**config)
 
 
 def _factor(name: str, value: float | None, default: float = 0.0) -> float:

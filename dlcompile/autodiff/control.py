@@ -18,23 +18,13 @@ from dlcompile import ops
 from dlcompile.autodiff.reverse import between, moving, pull_back, substituted
 from dlcompile.autodiff.rules import FLAT, Cotangents, rule_of_results, shaped, zeros
 from dlcompile.errors import UnsupportedOperatorError
-from dlcompile.graph import OPERATORS, DimLike, Graph, Node, Tensor, make_input, symbols_in
+from dlcompile.graph import OPERATORS, DimLike, Graph, Node, Tensor, distinct_names, make_input, symbols_in
 
 
 def _graph(like: Graph, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> Graph:
     """A graph over tensors of `like`."""
-    return Graph(like.name, inputs, outputs, input_names=_distinct(t.name or "input" for t in inputs),
-                 output_names=_distinct(t.name or "result" for t in outputs), definitions=like.definitions)
-
-
-def _distinct(names: Iterable[str]) -> list[str]:
-    made: list[str] = []
-    for name in names:
-        count, base = 1, name
-        while name in made:
-            name, count = f"{base}_{count}", count + 1
-        made.append(name)
-    return made
+    return Graph(like.name, inputs, outputs, input_names=distinct_names(t.name or "input" for t in inputs),
+                 output_names=distinct_names(t.name or "result" for t in outputs), definitions=like.definitions)
 
 
 # -- branches ---------------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import DimLike, Node, Tensor, at_least, dim_max, is_float, make_constant
+from dlcompile.graph import DimLike, Node, Tensor, at_least, dim_max, is_half, make_constant
 
 Cotangents = Sequence["Tensor | None"]
 Rule = Callable[[Node, Cotangents, Sequence[bool]], Cotangents]
@@ -71,7 +71,7 @@ def shaped(x: Tensor, shape: Sequence[DimLike]) -> Tensor:
 
 def in_float32(x: Tensor) -> Tensor:
     """A 16-bit float as float32; anything else as it is."""
-    return ops.cast(x, np.float32) if is_float(x.dtype) and x.dtype.itemsize == 2 else x
+    return ops.cast(x, np.float32) if is_half(x.dtype) else x
 
 
 def summed(x: Tensor, shape: Sequence[DimLike]) -> Tensor:

@@ -134,7 +134,8 @@ class _Library:
         self.step = _Function(trainer.step, (trainer.name,), False)
         self.predict = _Function(trainer.predict, (trainer.name,), True)
         self.offsets, self.variable_bytes = _placed([v.value for v in trainer.variables])
-        _, self.weights_bytes = _placed([*(v.value for v in trainer.variables), *(value for _, value in trainer.resets)])
+        offsets, self.weights_bytes = _placed([*(v.value for v in trainer.variables), *(value for _, value in trainer.resets)])
+        self.reset_offsets = offsets[len(self.offsets):]
         for variable in trainer.variables:
             if is_string(variable.value.dtype):
                 raise ArgumentError(f"{trainer.name}: variable {variable.name} is of strings; numbers can be trained")
@@ -240,7 +241,7 @@ void {name}_destroy({name} *context);
             dims += map(c_int, v.value.shape)
         labels = [c_string(log) for log, n in zip(trainer.step.results, self.log_counts) for _ in range(n)]
         logs, log_bytes = self._logs()
-        resets = [f"{{{variable}, {c_int(offset)}}}" for (variable, _), offset in zip(trainer.resets, self.offsets_of_resets())]
+        resets = [f"{{{variable}, {c_int(offset)}}}" for (variable, _), offset in zip(trainer.resets, self.reset_offsets)]
         return f"""\
 /* {name}: the functions of {name}.h over the models {self.parts[0].name} and {self.parts[1].name}. Written by dlcompile {VERSION}. */
 #define _GNU_SOURCE
@@ -344,11 +345,6 @@ void {name}_destroy({name} *context)
     dlc_trainer_destroy((dlc_trainer *)context);
 }}
 """
-
-    def offsets_of_resets(self) -> list[int]:
-        """Where the weights file has what variables are when metrics begin anew."""
-        offsets, _ = _placed([*(v.value for v in self.trainer.variables), *(value for _, value in self.trainer.resets)])
-        return offsets[len(self.trainer.variables):]
 
     def _logs(self) -> tuple[list[str], int]:
         """The rows of the table of logs, and the bytes of them all."""

@@ -12,7 +12,7 @@ from dlcompile.errors import ArgumentError, Error
 from dlcompile.functional import tree
 from dlcompile.functional.specs import TensorSpec, as_array, is_numbers, spec_of
 from dlcompile.functional.tree import Structure
-from dlcompile.graph import Graph, Tensor, make_input, symbol, symbols_in, topological_order, unknowns_beside
+from dlcompile.graph import Graph, Tensor, distinct_names, make_input, symbol, symbols_in, topological_order, unknowns_beside
 
 
 def trace(fn: Callable, *specs: Any, name: str | None = None) -> Graph:
@@ -72,17 +72,6 @@ def input_roots(fn: Callable, structure: Structure, keywords: Structure | None =
     return positional + [tree.name(path) for path in (tree.paths(keywords) if keywords else ())]
 
 
-def distinct(names: Sequence[str]) -> list[str]:
-    """The names, with a number behind those that were there already."""
-    made: list[str] = []
-    for given in names:
-        count, found = 1, given
-        while found in made:
-            found, count = f"{given}_{count}", count + 1
-        made.append(found)
-    return made
-
-
 # -- tracing ----------------------------------------------------------------------------------------------------------------
 @dataclass(frozen=True)
 class Traced:
@@ -94,14 +83,14 @@ class Traced:
 
 def traced(fn: Callable, label: str, specs: Sequence[TensorSpec], structure: Structure, names: Sequence[str]) -> Traced:
     """`fn(*args)` recorded, where args is the tree of the given structure; `names` are those of the inputs whose specs have none."""
-    names = distinct([spec.name or given for spec, given in zip(specs, names)])
+    names = distinct_names([spec.name or given for spec, given in zip(specs, names)])
     inputs = _inputs(specs, names)
     with unknowns_beside(Graph(label, inputs, ())), _named(label):
         result = fn(*tree.unflatten(structure, inputs))
         leaves, out = tree.flatten(result, is_numbers)
         outputs = [_output(leaf, path) for leaf, path in zip(leaves, tree.paths(out))]
         _check_closed(inputs, outputs)
-    graph = Graph(label, inputs, outputs, input_names=names, output_names=distinct([tree.name(path, "output") for path in tree.paths(out)]))
+    graph = Graph(label, inputs, outputs, input_names=names, output_names=distinct_names([tree.name(path, "output") for path in tree.paths(out)]))
     return Traced(graph, out)
 
 

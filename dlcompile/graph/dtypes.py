@@ -86,6 +86,11 @@ def is_float(dtype: np.dtype) -> bool:
     return DTYPES[dtype].c_compute in ("double", "float")
 
 
+def is_half(dtype: np.dtype) -> bool:
+    """float16 or bfloat16: what is computed in float32 and rounded once."""
+    return is_float(dtype) and dtype.itemsize == 2
+
+
 def is_narrow(dtype: np.dtype) -> bool:
     """A type of less than 16 bits that NumPy does not have: nothing is computed in it, it is converted from and to."""
     return DTYPES[dtype].header == "dlc_narrow.h"

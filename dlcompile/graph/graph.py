@@ -1,7 +1,7 @@
 """Graphs: what can be reached from some outputs, in topological order."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from dlcompile.errors import InvalidModelError
@@ -131,6 +131,31 @@ class Graph:
         return Graph(self.name, self.inputs, outputs, input_names=self.input_names, output_names=self.output_names,
                      constraints=self.constraints, definitions=self.definitions if definitions is None else definitions,
                      structure=self.structure)
+
+
+def graphs_in(graph: Graph) -> Iterator[Graph]:
+    """A graph, and all bodies of its nodes, those in bodies too."""
+    yield graph
+    for node in graph.nodes:
+        for value in node.attributes.values():
+            if isinstance(value, Graph):
+                yield from graphs_in(value)
+
+
+def distinct_names(names: Iterable[str], taken: Iterable[str] = ()) -> list[str]:
+    """The names, with a number behind each that is there already, or among `taken`.
+
+    >>> distinct_names(["x", "y", "x", "x"])
+    ['x', 'y', 'x_1', 'x_2']
+    """
+    used, made = set(taken), []
+    for name in names:
+        unused, count = name, 1
+        while unused in used:
+            unused, count = f"{name}_{count}", count + 1
+        used.add(unused)
+        made.append(unused)
+    return made
 
 
 def remake(node: Node, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:

@@ -8,22 +8,15 @@ import numpy as np
 
 from dlcompile import config
 from dlcompile.graph import as_dtype
+from dlcompile.registry import Configurable
 
 
-class Initializer:
+class Initializer(Configurable):
     """A function (shape, dtype) → array. A class of one's own defines `__call__(self, shape, dtype=None)`, and `get_config` where it has
     arguments."""
 
     def __call__(self, shape: Sequence[int], dtype: Any = None) -> np.ndarray:
         raise NotImplementedError(f"{type(self).__name__} does not define __call__(self, shape, dtype=None)")
-
-    def get_config(self) -> dict[str, Any]:
-        """The arguments that make an initializer like this one."""
-        return {}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Initializer:
-        return cls(**config)
 
     def clone(self) -> Initializer:
         """An initializer like this one; one without a seed draws other numbers."""

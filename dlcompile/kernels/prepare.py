@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import DEFINE, OPERATORS, Graph, Node, Tensor, apply, is_float, is_string, make_constant, provenance, remake
+from dlcompile.graph import DEFINE, OPERATORS, Graph, Node, Tensor, apply, is_half, is_string, make_constant, provenance, remake
 from dlcompile.kernels.recurrence import split_recurrent
 from dlcompile.kernels.target import Target
 
@@ -27,10 +27,6 @@ def prepare(graph: Graph, target: Target) -> Graph:
     return store_strings(own_outputs(graph))
 
 
-def _is_half(dtype: np.dtype) -> bool:
-    return is_float(dtype) and dtype.itemsize == 2
-
-
 NOT_ROUNDED = frozenset({"neg", "abs", "sign", "floor", "ceil", "round", "maximum", "minimum", "select", "reduce_max", "reduce_min", "reduce_window",
                          "sort", "top_k"})
 """operators whose 16-bit results are among their operands, or need no more bits than they have"""
@@ -42,7 +38,7 @@ def compute_in_float32(graph: Graph) -> Graph:
     """f(x: float16) → float16(f(float32(x))): what computes does so in float32 and rounds once, at its end. Between operators values are
     float32 again, so that only the rounding is left of it. Operators are those of the model: values that only nodes of the same origin
     read, such as a product before its bias is added, are not rounded."""
-    if not any(_is_half(t.dtype) for n in graph.nodes for t in (*n.inputs, *n.outputs)):
+    if not any(is_half(t.dtype) for n in graph.nodes for t in (*n.inputs, *n.outputs)):
         return graph
     narrow: dict[Tensor, Tensor] = {}  # as the graph has it
     wide: dict[Tensor, Tensor] = {}
@@ -56,7 +52,7 @@ def compute_in_float32(graph: Graph) -> Graph:
     def widened(tensor: Tensor) -> Tensor:
         if tensor not in wide:
             here = narrow.get(tensor, tensor)
-            if not _is_half(tensor.dtype):
+            if not is_half(tensor.dtype):
                 wide[tensor] = here
             elif tensor.is_constant:
                 wide[tensor] = make_constant(tensor.value.astype(np.float32))
@@ -71,24 +67,24 @@ def compute_in_float32(graph: Graph) -> Graph:
         return narrow[tensor]
 
     def computed(node: Node) -> None:
-        if node.op == "cast" and _is_half(node.output.dtype) and not _is_half(node.inputs[0].dtype):
+        if node.op == "cast" and is_half(node.output.dtype) and not is_half(node.inputs[0].dtype):
             narrow[node.output] = apply("cast", widened(node.inputs[0]), dtype=node.output.dtype)  # from doubles too it rounds once
             wide[node.output] = apply("cast", narrow[node.output], dtype=FLOAT32)
             return
-        attributes = {k: FLOAT32 if isinstance(v, np.dtype) and _is_half(v) else v for k, v in node.attributes.items()}
+        attributes = {k: FLOAT32 if isinstance(v, np.dtype) and is_half(v) else v for k, v in node.attributes.items()}
         inputs = [widened(t) for t in node.inputs]
         if node.op == "cast" and attributes["dtype"] == inputs[0].dtype:
             made = (inputs[0],)
         else:
             made = apply(node.op, *inputs, **attributes)
             made = made if isinstance(made, tuple) else (made,)
-        exact = node.op in NOT_ROUNDED or OPERATORS[node.op].family in MOVES or node.op == "cast" and _is_half(node.inputs[0].dtype) \
+        exact = node.op in NOT_ROUNDED or OPERATORS[node.op].family in MOVES or node.op == "cast" and is_half(node.inputs[0].dtype) \
             and node.output.dtype == node.inputs[0].dtype
         exact = exact and loose.isdisjoint(node.inputs)
         for old, new in zip(node.outputs, made, strict=True):
-            if _is_half(old.dtype) and not exact and node.op != "cast" and is_inside(old, node.origin):
+            if is_half(old.dtype) and not exact and node.op != "cast" and is_inside(old, node.origin):
                 loose.add(old)
-            elif _is_half(old.dtype) and not exact:
+            elif is_half(old.dtype) and not exact:
                 narrow[old] = apply("cast", new, dtype=old.dtype)
                 new = apply("cast", narrow[old], dtype=FLOAT32)
             wide[old] = new

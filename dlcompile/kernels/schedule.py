@@ -1,7 +1,7 @@
 """From a graph to a program: cut into kernels, place tensors, lower each kernel, order the calls."""
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +18,7 @@ from dlcompile.graph import (
     TensorType,
     ceildiv,
     defined_symbol,
+    graphs_in,
     make_constant,
     product,
     substitute,
@@ -92,7 +93,7 @@ def schedule(graph: Graph, target: Target | str = "native", *, precision: str = 
     the next values of inputs, by number (see `kernels.updates`)."""
     target = resolve_target(target)
     # a model may call a dimension `p` or `i0`, as loop variables are called: while there are loops, dimensions have names that no loop has
-    apart = {s.name: symbol(f"{s.name}_dim") for g in _graphs(graph) for s in (*g.symbols, *map(Symbol, g.definitions))}
+    apart = {s.name: symbol(f"{s.name}_dim") for g in graphs_in(graph) for s in (*g.symbols, *map(Symbol, g.definitions))}
     prepared = split_samples(_prepared(pin(graph, apart), target), target)
     if precision != "strict":
         prepared = _gated(prepared)
@@ -108,15 +109,6 @@ def schedule(graph: Graph, target: Target | str = "native", *, precision: str = 
     return program.substitute({str(d): symbol(original) for original, d in apart.items()})
 
 
-def _graphs(graph: Graph) -> Iterator[Graph]:
-    """The graph and the bodies in it."""
-    yield graph
-    for node in graph.nodes:
-        for value in node.attributes.values():
-            if isinstance(value, Graph):
-                yield from _graphs(value)
-
-
 def _prepared(graph: Graph, target: Target) -> Graph:
     return map_bodies(prepare(graph, target), lambda body: _prepared(body, target))
 
@@ -128,7 +120,7 @@ def _gated(graph: Graph) -> Graph:
 def _check_supported(graph: Graph) -> None:
     """UnsupportedOperatorError naming every node of an operator that no kernel computes."""
     missing: dict[str, list[str]] = {}
-    for node in (n for g in _graphs(graph) for n in g.nodes):
+    for node in (n for g in graphs_in(graph) for n in g.nodes):
         if node.op not in STEPS and form_of(node, lambda _: True) not in (TILE, *FORMS):
             missing.setdefault(node.op, []).extend(node.origin or ("?",))
     if missing:
@@ -390,7 +382,7 @@ class Scheduler:
             graph = pin(graph, again)
             inputs = [Storage(s.argument, substitute(s.offset, again), tuple(substitute(d, again) for d in s.strides)) for s in inputs]
         sizes = {str(again.get(name, name)): element for name, element in sizes.items()}
-        begin = [self._define({}, branch_of.origin)] if branch_of is not None and any(g.constraints for g in _graphs(graph)) else []
+        begin = [self._define({}, branch_of.origin)] if branch_of is not None and any(g.constraints for g in graphs_in(graph)) else []
         since = self.shared.stage if begin else self.since
         return Scheduler(graph, self.target, self.shared, inputs, outputs, sizes, begin, since).steps()
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from dlcompile import activations, ops
 from dlcompile.errors import ArgumentError, ShapeError
-from dlcompile.graph import Tensor
+from dlcompile.graph import Tensor, is_half
 from dlcompile.layers.base import Layer, scalar
 from dlcompile.layers.input_spec import InputSpec
 from dlcompile.layers.options import options_of, take, told, weight
@@ -96,6 +96,12 @@ class ELU(Layer):
         return {**super().get_config(), **told(self, "alpha")}
 
 
+def least(x: Tensor) -> Tensor:
+    """What stands for, or is added to, a score that does not count: little enough, and finite, so that a row of such scores is still one of
+    numbers."""
+    return scalar(x, -3e4 if is_half(x.dtype) else -1e9)
+
+
 class Softmax(Layer):
     """e**x / Σ e**x along an axis, or over several; where there is a mask, over what it lets through, 0 elsewhere."""
 
@@ -108,11 +114,10 @@ class Softmax(Layer):
         if mask is None:
             return activations.softmax(inputs, self.axis)
         mask = ops.cast(mask, bool)
-        least = scalar(inputs, -3e4 if inputs.dtype.itemsize == 2 else -1e9)
-        return ops.select(mask, activations.softmax(ops.select(mask, inputs, least), self.axis), scalar(inputs, 0))
+        return ops.select(mask, activations.softmax(ops.select(mask, inputs, least(inputs)), self.axis), scalar(inputs, 0))
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **told(self, "axis")}
 
 
-__all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax"]
+__all__ = ["ELU", "LeakyReLU", "PReLU", "ReLU", "Softmax", "least"]

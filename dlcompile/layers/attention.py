@@ -11,18 +11,13 @@ import numpy as np
 from dlcompile import ops, random, regularizers
 from dlcompile.errors import ArgumentError, ShapeError
 from dlcompile.graph import Tensor
-from dlcompile.layers.activation_layers import Softmax
+from dlcompile.layers.activation_layers import Softmax, least
 from dlcompile.layers.base import Layer, scalar
 from dlcompile.layers.einsum_dense import EinsumDense
 from dlcompile.layers.options import one_of, options_of, positive, take, told
 from dlcompile.layers.regularization import Dropout
 from dlcompile.masks import set_mask
 from dlcompile.random import SeedGenerator
-
-
-def least(x: Tensor) -> Tensor:
-    """What is added to a score that does not count: little enough, and finite, so that a row of such scores is still one of numbers."""
-    return scalar(x, -3e4 if x.dtype.itemsize == 2 else -1e9)
 
 
 def earlier(queries: Any, keys: Any) -> Tensor:

@@ -8,9 +8,10 @@ from dlcompile import tree
 from dlcompile.errors import ArgumentError, DTypeError, ShapeError
 from dlcompile.graph import as_dtype, dtype_name
 from dlcompile.layers.symbolic import Shape, shape_of
+from dlcompile.registry import Configurable
 
 
-class InputSpec:
+class InputSpec(Configurable):
     """The shape, or the number of axes, or the extents of some axes, that an input of a layer must have.
 
     shape: with None for what may be anything. ndim, min_ndim, max_ndim: the number of axes. axes: {axis: extent}. dtype: the type.
@@ -33,10 +34,6 @@ class InputSpec:
     def get_config(self) -> dict[str, Any]:
         return {"dtype": self.dtype, "shape": self.shape, "ndim": self.ndim, "max_ndim": self.max_ndim, "min_ndim": self.min_ndim,
                 "axes": self.axes}
-
-    @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> InputSpec:
-        return cls(**config)
 
     def __repr__(self) -> str:
         told = {"shape": self.shape, "ndim": self.ndim if self.shape is None else None, "min_ndim": self.min_ndim,

@@ -13,12 +13,12 @@ from dlcompile.graph import Tensor, as_dtype, definitely_different, dtype_name
 from dlcompile.losses.operands import floats, safe_div, same_rank
 from dlcompile.masks import mask_of
 from dlcompile.naming import auto_name, class_name
-from dlcompile.registry import deserialize, serialize
+from dlcompile.registry import Configurable, deserialize, serialize
 
 REDUCTIONS = ("sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None)
 
 
-class Loss:
+class Loss(Configurable):
     """A function (y_true, y_pred, sample_weight) → one number. A class of one's own defines `call(self, y_true, y_pred)`, which gives a number for
     each sample.
 
@@ -58,10 +58,6 @@ class Loss:
     def get_config(self) -> dict[str, Any]:
         """The arguments that make a loss like this one."""
         return {"name": self.name, "reduction": self.reduction}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Loss:
-        return cls(**config)
 
 
 def _whole(value: Any) -> Any:

@@ -14,11 +14,11 @@ from dlcompile.losses.base import Loss
 from dlcompile.losses.operands import floats, safe_div, same_rank
 from dlcompile.masks import mask_of
 from dlcompile.naming import auto_name, class_name
-from dlcompile.registry import deserialize, serialize
+from dlcompile.registry import Configurable, deserialize, serialize
 from dlcompile.variables import Variable
 
 
-class Metric:
+class Metric(Configurable):
     """What is counted from batch to batch. A class of one's own makes variables by `add_weight` and defines
 
         update_state(self, y_true, y_pred, sample_weight=None)      which assigns them
@@ -90,10 +90,6 @@ class Metric:
     def get_config(self) -> dict[str, Any]:
         """The arguments that make a metric like this one."""
         return {"name": self.name, "dtype": self.dtype}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> Metric:
-        return cls(**config)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"

@@ -10,7 +10,7 @@ from dlcompile import tree
 from dlcompile.compiler import compile_library
 from dlcompile.errors import ArgumentError
 from dlcompile.frontends.onnx import export_onnx
-from dlcompile.graph import Graph, Tensor, TensorType, make_constant, make_input, substitute
+from dlcompile.graph import Graph, Tensor, TensorType, distinct_names, make_constant, make_input, substitute
 from dlcompile.variables import tracing, untraced
 
 if TYPE_CHECKING:
@@ -33,9 +33,9 @@ def graph_of(model: Model, batch: int | None = None, training: bool = False) -> 
         result = model(**arguments, training=training)
     leaves = [leaf for leaf in tree.flatten(result) if isinstance(leaf, Tensor)]
     given = [tensor for structure in arguments.values() for tensor in tree.flatten(structure)]
-    names = _unique([t.name for t in given])
-    graph = Graph(model.name, [*given, *trace.read.values()], leaves, output_names=_unique(_output_names(model, result)),
-                  input_names=_unique([*names, *(variable.path for variable in trace.read)]))
+    names = distinct_names([t.name for t in given])
+    graph = Graph(model.name, [*given, *trace.read.values()], leaves, output_names=distinct_names(_output_names(model, result)),
+                  input_names=distinct_names([*names, *(variable.path for variable in trace.read)]))
     return graph.bound({tensor: make_constant(variable.numpy(), name=variable.path) for variable, tensor in trace.read.items()})
 
 
@@ -55,17 +55,6 @@ def _output_names(model: Model, result: Any) -> list[str]:
     if model._network is not None and len(model.output_names) == len(leaves):
         return model.output_names
     return [f"output_{i}" for i in range(len(leaves))]
-
-
-def _unique(names: list[str]) -> list[str]:
-    """Names of which none is there twice."""
-    made: list[str] = []
-    for name in names:
-        number, unused = 1, name
-        while unused in made:
-            unused, number = f"{name}_{number}", number + 1
-        made.append(unused)
-    return made
 
 
 def export_model(model: Model, filepath: str | os.PathLike, format: str | None = None, *, batch: int | None = None,  # noqa: A002

@@ -14,13 +14,13 @@ from dlcompile.codegen import Project, model_identifier
 from dlcompile.codegen.trainer import Part, Range, Stored, Trainer, generate_trainer
 from dlcompile.compiler import lower
 from dlcompile.errors import ArgumentError, ToolchainError
-from dlcompile.graph import Tensor, TensorType, symbol
+from dlcompile.graph import Tensor, TensorType, distinct_names, symbol
 from dlcompile.kernels.target import Target, resolve_target
-from dlcompile.models.export import _output_names, _unique
+from dlcompile.models.export import _output_names
 from dlcompile.runtime.model import save_library
 from dlcompile.toolchain.build import Progress, build
 from dlcompile.toolchain.cache import user_cache
-from dlcompile.training.outputs import Outputs
+from dlcompile.training.outputs import CROSSENTROPY, Outputs, is_guessed
 from dlcompile.training.step import BATCH, Step, Traced, common_extent
 from dlcompile.variables import Variable
 
@@ -76,7 +76,7 @@ def training_project(model: Model, batch: int | None = None, name: str | None = 
     variables = _in_order(model, step, predict)
     numbers = {variable: i for i, variable in enumerate(variables)}
     trained = {id(v) for v in model.trainable_variables}
-    stored = tuple(Stored(path, v.numpy(), id(v) in trained) for path, v in zip(_unique([v.path for v in variables]), variables))
+    stored = tuple(Stored(path, v.numpy(), id(v) in trained) for path, v in zip(distinct_names([v.path for v in variables]), variables))
     parts = [_part(traced, f"{name}_{what}_model", target, results, numbers)
              for traced, what, results in ((step, "step", logs), (predict, "predict", _output_names(model, predict.structure)))]
     return generate_trainer(Trainer(name, *parts, stored, tuple(_resets(model, numbers))), target)
@@ -116,7 +116,7 @@ def _labels_of(model: Model, predict: Traced) -> Any:
 
 def _label_type(item: Any, output: TensorType) -> TensorType:
     """What a loss compares an output with: an array like it, or integers that leave out the axis of the classes."""
-    if isinstance(item, str) and item.lower() in ("crossentropy", "ce"):
+    if is_guessed(item, CROSSENTROPY):
         raise ArgumentError(f"loss={item!r} takes labels of several forms: like=(x, y) says which those in C have")
     loss = losses.get(item)
     if not getattr(loss, "whole_labels", False):

@@ -8,7 +8,7 @@ import numpy as np
 
 from dlcompile import ops
 from dlcompile.errors import DTypeError
-from dlcompile.graph import DimLike, Operator, Tensor, is_float, is_string, make_constant, register
+from dlcompile.graph import DimLike, Operator, Tensor, is_float, is_half, is_string, make_constant, register
 from dlcompile.graph.graph import topological_order
 from dlcompile.graph.operator import OPERATORS
 from dlcompile.graph.tensor import make_input
@@ -29,18 +29,14 @@ def composite(name: str, *, outputs: int = 1, flops: Callable[..., DimLike] | No
     return add
 
 
-def _is_half(dtype: np.dtype) -> bool:
-    return is_float(dtype) and dtype.itemsize == 2
-
-
 def _rounded_once(decompose: Callable) -> Callable:
     """f(x: float16) → float16(f(float32(x))). The results are of the type of the first float among the operands."""
     @functools.wraps(decompose)
     def wide(attributes, *inputs: Tensor):
-        if not any(_is_half(t.dtype) for t in inputs):
+        if not any(is_half(t.dtype) for t in inputs):
             return decompose(attributes, *inputs)
         dtype = next(t.dtype for t in inputs if is_float(t.dtype))
-        made = decompose(attributes, *(ops.cast(t, np.float32) if _is_half(t.dtype) else t for t in inputs))
+        made = decompose(attributes, *(ops.cast(t, np.float32) if is_half(t.dtype) else t for t in inputs))
         rounded = tuple(ops.cast(t, dtype) if t.dtype == np.float32 else t for t in (made if isinstance(made, tuple) else (made,)))
         return rounded if isinstance(made, tuple) else rounded[0]
 

@@ -6,11 +6,8 @@ import math
 import numpy as np
 
 from dlcompile.errors import DTypeError, ShapeError
-from dlcompile.graph import Operator, TensorType, dtype_name, floordiv, is_float, is_number, product, register, unify
-
-
-def _wide(x):
-    return x.astype(np.float32) if is_float(x.dtype) and x.dtype.itemsize == 2 else x
+from dlcompile.graph import Operator, TensorType, dtype_name, floordiv, is_number, product, register, unify
+from dlcompile.operators.reductions import widened
 
 
 def _check_types(what: str, a: TensorType, b: TensorType) -> None:
@@ -39,8 +36,8 @@ def _dot(attributes, lhs, rhs):
     def sizes(array, axes):
         return [array.shape[a] for a in axes]
     batch = sizes(lhs, lb)
-    a = _wide(lhs).transpose(*lb, *left, *lc).reshape(*batch, int(np.prod(sizes(lhs, left))), int(np.prod(sizes(lhs, lc))))
-    b = _wide(rhs).transpose(*rb, *rc, *right).reshape(*batch, int(np.prod(sizes(rhs, rc))), int(np.prod(sizes(rhs, right))))
+    a = widened(lhs).transpose(*lb, *left, *lc).reshape(*batch, int(np.prod(sizes(lhs, left))), int(np.prod(sizes(lhs, lc))))
+    b = widened(rhs).transpose(*rb, *rc, *right).reshape(*batch, int(np.prod(sizes(rhs, rc))), int(np.prod(sizes(rhs, right))))
     with np.errstate(all="ignore"):
         return (a @ b).astype(lhs.dtype).reshape((*batch, *sizes(lhs, left), *sizes(rhs, right)))
 
@@ -88,7 +85,7 @@ def _conv(attributes, x, w):
     n = x.ndim - 2
     if last:
         x, w = np.moveaxis(x, -1, 1), w.transpose(n + 1, n, *range(n))
-    dtype, x, w = x.dtype, _wide(x), _wide(w)
+    dtype, x, w = x.dtype, widened(x), widened(w)
     spread = attributes["lhs_dilation"]
     if any(d != 1 for d in spread):
         wide = np.zeros((*x.shape[:2], *((e - 1) * d + 1 if e else 0 for e, d in zip(x.shape[2:], spread))), x.dtype)

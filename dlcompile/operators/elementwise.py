@@ -19,6 +19,7 @@ from dlcompile.graph import (
     dtype_name,
     floordiv,
     is_float,
+    is_half,
     is_integer,
     is_narrow,
     is_number,
@@ -99,7 +100,7 @@ def _float_to_integer(x, dtype):
 def _in_float32(function):
     """16-bit floats are computed in float32 and rounded once."""
     def wide(*arrays):
-        narrow = [a.dtype for a in arrays if is_float(a.dtype) and a.dtype.itemsize == 2]
+        narrow = [a.dtype for a in arrays if is_half(a.dtype)]
         if not narrow:
             return function(*arrays)
         result = function(*(a.astype(np.float32) if a.dtype in narrow else a for a in arrays))

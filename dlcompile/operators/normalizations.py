@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import Tensor
+from dlcompile.graph import Tensor, is_half
 from dlcompile.operators.composite import composite, scalar
 
 
@@ -16,7 +16,7 @@ def _normalized(x: Tensor, axes, epsilon: float) -> Tensor:
 
 
 def _in_float32(x: Tensor) -> Tensor:
-    return ops.cast(x, np.float32) if x.dtype.itemsize == 2 else x
+    return ops.cast(x, np.float32) if is_half(x.dtype) else x
 
 
 def _channelwise(values: Tensor, rank: int, axis: int = 1) -> Tensor:

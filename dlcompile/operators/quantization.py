@@ -4,7 +4,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlcompile import ops
-from dlcompile.graph import Tensor, integer_range, is_integer, nothing_of
+from dlcompile.graph import Tensor, integer_range, is_half, is_integer, nothing_of
 from dlcompile.operators.composite import composite, scalar
 
 
@@ -28,7 +28,7 @@ def quantize_linear(attributes, x: Tensor, scale: Tensor, zero_point: Tensor) ->
     dtype, axis = zero_point.dtype, attributes["axis"]
     low, high = integer_range(dtype)
     y = ops.round(quotient(x, _along(scale, x, axis)))
-    if x.dtype.itemsize == 2:  # which cannot count to the zero points of all types
+    if is_half(x.dtype):  # which cannot count to the zero points of all types
         y = ops.cast(y, np.float32)
     y = ops.add(y, ops.cast(_along(zero_point, x, axis), y.dtype))
     return ops.cast(ops.minimum(ops.maximum(y, scalar(y, low)), scalar(y, high)), dtype)

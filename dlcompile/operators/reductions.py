@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from dlcompile.errors import DTypeError, ShapeError
-from dlcompile.graph import Operator, TensorType, dim_max, dim_min, is_float, is_number, is_ordered, register
+from dlcompile.graph import Operator, TensorType, dim_max, dim_min, is_float, is_half, is_number, is_ordered, register
 
 BOOL = np.dtype(np.bool_)
 
@@ -39,8 +39,9 @@ def _infer(accepts: Callable[[np.dtype], bool]):
     return infer
 
 
-def _wide(x):
-    return x.astype(np.float32) if is_float(x.dtype) and x.dtype.itemsize == 2 else x
+def widened(x):
+    """A 16-bit float as float32, in which it is computed; anything else as it is."""
+    return x.astype(np.float32) if is_half(x.dtype) else x
 
 
 def _evaluate(function, empty, known=None):
@@ -54,7 +55,7 @@ def _evaluate(function, empty, known=None):
         if x.size == 0:
             return np.full(shape, empty(x.dtype), x.dtype)
         with np.errstate(all="ignore"):
-            return np.asarray(function(_wide(x), axis=axes, keepdims=keepdims)).astype(x.dtype).reshape(shape)
+            return np.asarray(function(widened(x), axis=axes, keepdims=keepdims)).astype(x.dtype).reshape(shape)
 
     return evaluate
 
@@ -109,7 +110,7 @@ def _cumulative(function, start):
     def evaluate(attributes, x):
         axis = attributes["axis"]
         y = np.flip(x, axis) if attributes["reverse"] else x
-        total = function(_wide(y), axis=axis).astype(x.dtype)
+        total = function(widened(y), axis=axis).astype(x.dtype)
         if attributes["exclusive"]:
             total = np.roll(total, 1, axis)
             total[tuple(slice(0, 1) if a == axis else slice(None) for a in range(x.ndim))] = start

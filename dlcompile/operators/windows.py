@@ -5,6 +5,7 @@ import numpy as np
 
 from dlcompile.errors import ShapeError
 from dlcompile.graph import Operator, TensorType, floordiv, is_float, product, register
+from dlcompile.operators.reductions import widened
 
 KINDS = {
     "max": (np.maximum, lambda d: -np.inf if is_float(d) else np.iinfo(d).min),
@@ -31,7 +32,7 @@ def _infer(types, attributes):
 def _evaluate(attributes, x):
     combine, neutral = KINDS[attributes["kind"]]
     window, strides, dilation = attributes["window"], attributes["strides"], attributes["dilation"]
-    wide = x.astype(np.float32) if is_float(x.dtype) and x.dtype.itemsize == 2 else x
+    wide = widened(x)
     padded = np.pad(wide, attributes["padding"], constant_values=neutral(x.dtype))
     out = [(e - ((k - 1) * d + 1)) // s + 1 for e, k, d, s in zip(padded.shape, window, dilation, strides)]
     result = np.full(out, neutral(x.dtype), wide.dtype)

@@ -14,10 +14,10 @@ from dlcompile import config, ops
 from dlcompile.eager import eager
 from dlcompile.errors import ArgumentError
 from dlcompile.graph import Tensor
-from dlcompile.registry import Family
+from dlcompile.registry import Configurable, Family
 
 
-class LearningRateSchedule:
+class LearningRateSchedule(Configurable):
     """A function of the number of steps. A class of one's own defines `__call__(self, step)`, written with `dlcompile.ops`, and `get_config`."""
 
     def __init_subclass__(cls, **kwargs):
@@ -31,10 +31,6 @@ class LearningRateSchedule:
     def get_config(self) -> dict[str, Any]:
         """The arguments that make a schedule like this one."""
         raise NotImplementedError(f"{type(self).__name__} does not define get_config(), so it cannot be saved")
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> LearningRateSchedule:
-        return cls(**config)
 
 
 class _Schedule(LearningRateSchedule):

@@ -9,7 +9,7 @@ import numpy as np
 from dlcompile import ops
 from dlcompile.errors import ArgumentError
 from dlcompile.graph import Tensor
-from dlcompile.registry import Family
+from dlcompile.registry import Configurable, Family
 from dlcompile.variables import Variable
 
 _WORD = 0xFFFFFFFF
@@ -17,7 +17,7 @@ _WORD = 0xFFFFFFFF
 FAMILY = Family("random")
 
 
-class SeedGenerator:
+class SeedGenerator(Configurable):
     """A sequence of keys for random functions.
 
     seed: an integer of up to 64 bits; None: one that differs each time (see `set_random_seed`).
@@ -51,10 +51,6 @@ class SeedGenerator:
 
     def get_config(self) -> dict[str, Any]:
         return {"seed": self.seed, "name": self.name}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any]) -> SeedGenerator:
-        return cls(**config)
 
 
 FAMILY.add(SeedGenerator)

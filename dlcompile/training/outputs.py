@@ -64,6 +64,7 @@ def guessed(kind: str, y_true: Any, y_pred: Tensor) -> str:
     return "categorical"
 
 
+ACCURACY, CROSSENTROPY = ("accuracy", "acc"), ("crossentropy", "ce")
 ACCURACIES = {"binary": metrics.BinaryAccuracy, "sparse": metrics.SparseCategoricalAccuracy, "categorical": metrics.CategoricalAccuracy}
 CROSSENTROPIES = {"binary": losses.binary_crossentropy, "sparse": losses.sparse_categorical_crossentropy,
                   "categorical": losses.categorical_crossentropy}
@@ -71,7 +72,7 @@ CROSSENTROPIES = {"binary": losses.binary_crossentropy, "sparse": losses.sparse_
 
 def loss_for(identifier: Any, y_true: Tensor, y_pred: Tensor) -> losses.Loss | None:
     """The loss that is meant; "crossentropy" is one that goes with the shapes."""
-    if isinstance(identifier, str) and identifier.lower() in ("crossentropy", "ce"):
+    if is_guessed(identifier, CROSSENTROPY):
         return losses.LossFunctionWrapper(CROSSENTROPIES[guessed("loss", y_true, y_pred)], name=identifier)
     found = losses.get(identifier)
     if found is None or isinstance(found, losses.Loss):
@@ -82,7 +83,7 @@ def loss_for(identifier: Any, y_true: Tensor, y_pred: Tensor) -> losses.Loss | N
 
 def metric_for(identifier: Any, y_true: Tensor, y_pred: Tensor) -> metrics.Metric:
     """The metric that is meant, called what the user calls it; "accuracy" is one that goes with the shapes."""
-    if isinstance(identifier, str) and identifier.lower() in ("accuracy", "acc"):
+    if is_guessed(identifier, ACCURACY):
         return ACCURACIES[guessed("metric", y_true, y_pred)](name=identifier)
     made = metrics.as_metric(identifier)
     if made is None:
@@ -90,6 +91,11 @@ def metric_for(identifier: Any, y_true: Tensor, y_pred: Tensor) -> metrics.Metri
     if isinstance(identifier, str):
         made.name = identifier
     return made
+
+
+def is_guessed(identifier: Any, words: Sequence[str]) -> bool:
+    """Whether a loss or a metric is given as one of the words whose meaning depends on the shapes."""
+    return isinstance(identifier, str) and identifier.lower() in words
 
 
 class OutputLosses:
@@ -104,7 +110,7 @@ class OutputLosses:
         if wrong:
             raise ArgumentError(f"loss_weights are numbers, not {wrong[0]!r}")
         for leaf in tree.flatten(loss):
-            if isinstance(leaf, str) and leaf.lower() not in ("crossentropy", "ce"):
+            if isinstance(leaf, str) and not is_guessed(leaf, CROSSENTROPY):
                 losses.get(leaf)  # a name that is none is an error now, not in the first step
 
     @property
@@ -160,7 +166,7 @@ class OutputMetrics:
             if value is not None and not isinstance(value, (list, tuple, Mapping)):
                 raise ArgumentError(f"{what} are a list or a dictionary, not {type(value).__name__} {value!r}")
             for leaf in tree.flatten(value):
-                if isinstance(leaf, str) and leaf.lower() not in ("accuracy", "acc"):
+                if isinstance(leaf, str) and not is_guessed(leaf, ACCURACY):
                     metrics.FAMILY.find(leaf)
         self.given, self.weighted = given, weighted
         self.named: list[tuple[str, metrics.Metric, int, bool]] | None = None
@@ -234,4 +240,4 @@ def weights_of(sample_weight: Any, outputs: Outputs) -> list[Any]:
     return outputs.spread("sample_weight", sample_weight)
 
 
-__all__ = ["OutputLosses", "OutputMetrics", "Outputs", "loss_for", "metric_for"]
+__all__ = ["CROSSENTROPY", "OutputLosses", "OutputMetrics", "Outputs", "is_guessed", "loss_for", "metric_for"]

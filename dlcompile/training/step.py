@@ -9,14 +9,14 @@ not at all.
 """
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dlcompile import config, tree
 from dlcompile.eager import without_identities
-from dlcompile.graph import DimLike, Graph, Tensor, TensorType, make_input, substitute, symbol
+from dlcompile.graph import DimLike, Graph, Tensor, TensorType, distinct_names, graphs_in, make_input, substitute, symbol
 from dlcompile.operators import evaluate
 from dlcompile.training.checks import Check, checks_of, noting_labels
 from dlcompile.training.exchange import commit, own_arrays
@@ -102,10 +102,10 @@ class Traced:
         self.read, self.written = list(trace.read), list(trace.written)
         self.results: list[TensorType] = [tensor.type for tensor in outputs]
         inputs = [tensor for tensor in tensors if tensor is not None]
-        names = _unique([*(t.name for t in inputs), *(v.path for v in self.read)])
+        names = distinct_names([*(t.name for t in inputs), *(v.path for v in self.read)], taken=("out",))  # an argument of every call
         self.input_names = dict(zip(self.read, names[len(inputs):]))
         graph = Graph(step.name, [*inputs, *trace.read.values()], [*outputs, *trace.written.values()], input_names=names,
-                      output_names=_unique([*(f"result_{i}" for i in range(len(outputs))), *(v.path for v in self.written)]))
+                      output_names=distinct_names([*(f"result_{i}" for i in range(len(outputs))), *(v.path for v in self.written)]))
         self.graph = without_identities(graph)
         self.checks: list[Check] = checks_of(self.graph, inputs, labels)
 
@@ -164,7 +164,7 @@ def _in_a_library(step: Traced) -> Made:
     from dlcompile.compiler import compile  # noqa: A004  which imports all that compiles
     from dlcompile.runtime.arguments import Vouched
 
-    if step.new_results(1) is None or any(graph.definitions or graph.constraints for graph in _graphs(step.graph)):
+    if step.new_results(1) is None or any(graph.definitions or graph.constraints for graph in graphs_in(step.graph)):
         model = compile(step.graph)
         return _with_new_arrays(step, model), model
     updates = dict(zip(step.graph.output_names[len(step.results):], (step.input_names[v] for v in step.written)))
@@ -196,30 +196,12 @@ def _with_new_arrays(step: Traced, model: Callable[..., Any]) -> Run:
     return run
 
 
-def _graphs(graph: Graph) -> Iterator[Graph]:
-    """A graph and the bodies in it."""
-    yield graph
-    for body in (value for node in graph.nodes for value in node.attributes.values() if isinstance(value, Graph)):
-        yield from _graphs(body)
-
-
 BACKENDS: dict[str, Callable[[Traced], Made]] = {"c": _in_a_library, "numpy": _interpreted}
 """setting `backend` → what makes a function that runs a step, and the library that it runs"""
 
 
 SPECIALISED = frozenset({"c"})
 """those that are faster for a size that is known"""
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    """Names of which none is there twice, and none is what a call takes for itself."""
-    made: dict[str, None] = {}
-    for name in names:
-        unused, number = name, 1
-        while unused in made or unused == "out":
-            unused, number = f"{name}_{number}", number + 1
-        made[unused] = None
-    return list(made)
 
 
 __all__ = ["BACKENDS", "Compiled", "Step", "Traced", "common_extent"]

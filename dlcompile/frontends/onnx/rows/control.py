@@ -13,7 +13,7 @@ from dlcompile.frontends.onnx.captures import captured
 from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
 from dlcompile.frontends.onnx.shapes import as_axis, assume_equal, assumptions, handed_up
 from dlcompile.frontends.onnx.values import Items, SequenceValue, Value, alike, rebuilt, tensors_of
-from dlcompile.graph import Graph, Tensor, later, make_input, nothing_of, symbols_in, unify
+from dlcompile.graph import Graph, Tensor, distinct_names, later, make_input, nothing_of, symbols_in, unify
 from dlcompile.graph.graph import Constraint
 
 
@@ -34,7 +34,7 @@ class Body:
         """The graph of the given inputs and the captured ones; by default it yields the tensors of the results."""
         tensors = [t for value in self.results for t in tensors_of(value)] if outputs is None else list(outputs)
         given = [*inputs, *self.inner]
-        return Graph(name, given, tensors, input_names=unique([t.name or "input" for t in given]),
+        return Graph(name, given, tensors, input_names=distinct_names([t.name or "input" for t in given]),
                      output_names=[f"result{i}" for i in range(len(tensors))], constraints=self.constraints)
 
 
@@ -43,17 +43,6 @@ def _captured_tensors(value: Value) -> list[Tensor]:
     if isinstance(value, Items):
         return [*value.items, *(tensors_of(value) if value.is_uniform else ())]
     return tensors_of(value)
-
-
-def unique(names: Sequence[str]) -> list[str]:
-    """The names, numbered where one is there already: what is captured may be called as something of the body is."""
-    made: list[str] = []
-    for name in names:
-        free, count = name, 1
-        while free in made:
-            free, count = f"{name}_{count}", count + 1
-        made.append(free)
-    return made
 
 
 def import_body(node: OnnxNode, graph: GraphProto, formal: list[Value], names: list[str] | None = None, branch: bool = False) -> Body:
@@ -222,7 +211,7 @@ def loop(node: OnnxNode, trips: Tensor | None = None, condition: Tensor | None =
     limit = make_input("limit", np.int64, ())
     inputs = [step, going, *tensors, limit]
     test = Graph("condition", [*inputs, *body.inner], [ops.logical_and(going, ops.lt(step, limit))], output_names=["proceed"],
-                 input_names=unique([t.name or "input" for t in (*inputs, *body.inner)]))
+                 input_names=distinct_names([t.name or "input" for t in (*inputs, *body.inner)]))
     outputs = [ops.add(step, np.int64(1)), ops.reshape(proceed, ()), *(t for value in results for t in tensors_of(value))]
     most = ops.as_tensor(np.int64(2**63 - 1)) if trips is None else ops.reshape(trips, ())
     first = always if condition is None else ops.reshape(condition, ())

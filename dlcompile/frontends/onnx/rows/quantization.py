@@ -10,7 +10,7 @@ from dlcompile.frontends.onnx.reader import element_type
 from dlcompile.frontends.onnx.rows.casting import SATURATING, to_narrow
 from dlcompile.frontends.onnx.rows.contraction import centred, convolution, matmul_integer, per_channel
 from dlcompile.frontends.onnx.shapes import as_axis, assume_equal
-from dlcompile.graph import Tensor, ceildiv, integer_range, is_float, is_integer, make_constant
+from dlcompile.graph import Tensor, ceildiv, integer_range, is_float, is_half, is_integer, make_constant
 from dlcompile.operators.quantization import quotient
 
 
@@ -43,7 +43,7 @@ def saturated(x: Tensor, zero: Tensor | None, dtype: np.dtype) -> Tensor:
     if not is_integer(dtype):
         raise DTypeError(f"quantisation to {dtype} is not supported; expected an integer type")
     y = ops.round(x)
-    if y.dtype.itemsize == 2:  # which cannot count to the zero points of all types
+    if is_half(y.dtype):  # which cannot count to the zero points of all types
         y = ops.cast(y, np.float32)
     if zero is not None:
         y = ops.add(y, ops.cast(zero, y.dtype))

@@ -7,14 +7,14 @@ from dlcompile import ops
 from dlcompile.frontends.onnx import dynamic
 from dlcompile.frontends.onnx.node import OnnxNode, constant_value, importer
 from dlcompile.frontends.onnx.shapes import as_axes, as_axis, axes_of
-from dlcompile.graph import Tensor, is_float, is_integer
+from dlcompile.graph import Tensor, is_half, is_integer
 
 
 def _wider(reduction, rooted: bool = False):
     """A reduction of several steps: of 16-bit floats computed in float32 and rounded once, of integers, where there is a root or a logarithm
     among the steps, in float64 and cut off to an integer again."""
     def reduce(x: Tensor, axes, keepdims) -> Tensor:
-        if is_float(x.dtype) and x.dtype.itemsize == 2:
+        if is_half(x.dtype):
             wide = np.float32
         elif rooted and is_integer(x.dtype):
             wide = np.float64
